@@ -35,38 +35,37 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Options are the credentials of an account and how to reach it. At most one of access key,
-// profile and web identity is given; without any, the SDK looks where the AWS CLI does:
-// environment, shared files, container and instance metadata.
+// Options are the credentials for an account and how to reach it. At most one of access key, profile and web identity is
+// given. Without any, the SDK searches where the AWS CLI does: environment, shared files, container and instance metadata.
 type Options struct {
 	// Region is the region of every client, such as ap-south-1.
 	Region string
-	// Endpoint is the base address of every service, as AWS_ENDPOINT_URL; empty is AWS's own.
+	// Endpoint is the base address of all services (AWS_ENDPOINT_URL); empty means AWS's own.
 	Endpoint string
-	// S3Endpoint and S3Region are those of the bucket with the journal, where they differ.
+	// S3Endpoint and S3Region override Endpoint and Region for the journal's bucket.
 	S3Endpoint, S3Region string
 	// AccessKey and SecretKey are static credentials, SessionToken belongs to temporary ones.
 	AccessKey, SecretKey, SessionToken string
 	// Profile is a profile of the shared configuration and credentials files.
 	Profile string
-	// WebIdentity reads the token of an OIDC provider, such as a CI system's, each time
-	// credentials are needed; it is exchanged for those of WebIdentityRole.
+	// WebIdentity returns the token of an OIDC provider, such as a CI system's, each time credentials are needed. It is
+	// exchanged for credentials of WebIdentityRole.
 	WebIdentity     func() ([]byte, error)
 	WebIdentityRole string
-	// Role is assumed with the credentials above, and again five minutes before its session
-	// expires: a bake may be longer than a session. ExternalID may be empty.
+	// Role is assumed with the credentials above, and again five minutes before its session expires, because a bake may be
+	// longer than a session. ExternalID may be empty.
 	Role, ExternalID string
-	// Session is how long a session of a role lasts, 15m..12h; 0 means an hour.
+	// Session is the duration of a role's session, 15m..12h; 0 means an hour.
 	Session time.Duration
 	// SessionName names this run in CloudTrail; empty means openstack-rca.
 	SessionName string
 	// Attempts is the maximum number of attempts for a call; 0 means 10.
 	Attempts int
-	// MaxBackoff is the longest wait between two attempts; 0 means the SDK's 20 s.
+	// MaxBackoff is the longest delay between two attempts; 0 means the SDK's 20 s.
 	MaxBackoff time.Duration
-	// LocalOnly lets no request leave this machine; see awscall.LocalOnly.
+	// LocalOnly refuses requests to other machines; see awscall.LocalOnly.
 	LocalOnly bool
-	// Transport replaces the HTTP transport, for tests; nil is the SDK's own.
+	// Transport replaces the HTTP transport in tests; nil means the SDK's own.
 	Transport http.RoundTripper
 }
 
@@ -81,7 +80,7 @@ type Clients struct {
 	Objects    *s3object.Client
 	STS        *sts.Client
 	IAM        *iam.Client
-	// Credentials are those that the clients sign with.
+	// Credentials sign the clients' requests.
 	Credentials aws.CredentialsProvider
 }
 
@@ -90,7 +89,7 @@ const refreshBefore = 5 * time.Minute
 
 const defaultAttempts = 10
 
-// exchangeAttempts is how often a web identity token is exchanged for credentials.
+// exchangeAttempts limits the attempts to exchange a web identity token for credentials.
 const exchangeAttempts = 3
 
 var (
@@ -99,8 +98,7 @@ var (
 	notSession  = regexp.MustCompile(`[^A-Za-z0-9+=,.@_-]+`)
 )
 
-// validate returns everything that is wrong with the options, without values that could be
-// secret.
+// validate returns everything that is wrong with the options, without values that could be secret.
 func (o Options) validate() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
@@ -161,15 +159,15 @@ func Open(ctx context.Context, o Options) (*Clients, *verdict.Problem) {
 	if o.Role != "" {
 		cfg.Credentials = cached(o.role(cfg))
 	}
-	heard := cfg
-	heard.APIOptions = append(slices.Clone(cfg.APIOptions), heardOnly)
+	answering := cfg
+	answering.APIOptions = append(slices.Clone(cfg.APIOptions), requireAnswers)
 	return &Clients{
-		ECS: ecs.New(heard), Balancing: elb.New(heard), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
+		ECS: ecs.New(answering), Balancing: elb.New(answering), Scaling: scaling.New(cfg), CloudWatch: cloudwatch.New(cfg),
 		Logs: logs.New(cfg), Objects: o.objects(cfg), STS: sts.New(cfg), IAM: iam.New(cfg), Credentials: cfg.Credentials,
 	}, nil
 }
 
-// objects is the client of S3, which may be another store than AWS's own.
+// objects returns the S3 client, which may use a store other than AWS's own.
 func (o Options) objects(cfg aws.Config) *s3object.Client {
 	cfg.Region = cmp.Or(o.S3Region, cfg.Region)
 	return s3object.NewClient(cfg, o.S3Endpoint, false)
@@ -183,7 +181,7 @@ func (o Options) attempts() int {
 }
 
 func (o Options) load(ctx context.Context) (aws.Config, error) {
-	// One retryer for all clients: its token bucket slows all of them when one is throttled.
+	// All clients share one retryer: its token bucket slows all of them down when one is throttled.
 	retryer := retry.NewAdaptiveMode(func(a *retry.AdaptiveModeOptions) {
 		a.StandardOptions = append(a.StandardOptions, func(s *retry.StandardOptions) {
 			s.MaxAttempts = o.attempts()
@@ -210,7 +208,7 @@ func (o Options) load(ctx context.Context) (aws.Config, error) {
 	return cfg, err
 }
 
-// unread makes a truncated response retryable, which the SDK alone treats as unreadable, and one that says nothing.
+// unread makes it retryable that a response is truncated, which the SDK treats as unreadable, or empty.
 func unread(err error) aws.Ternary {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errSilent) {
 		return aws.TrueTernary
@@ -231,10 +229,9 @@ func cached(provider aws.CredentialsProvider) aws.CredentialsProvider {
 	return aws.NewCredentialsCache(provider, func(c *aws.CredentialsCacheOptions) { c.ExpiryWindow = refreshBefore })
 }
 
-// webIdentity exchanges the token of an identity provider for credentials of a role, each time anew.
+// webIdentity exchanges the token of an identity provider for a role's credentials each time.
 func (o Options) webIdentity(cfg aws.Config) aws.CredentialsProvider {
-	// AWS may refuse a token that it does not know yet: with the attempts of other calls that would
-	// take minutes.
+	// AWS may refuse a token that it does not know yet. With the attempts of other calls that would take minutes.
 	retryer := retry.AddWithErrorCodes(retry.AddWithMaxAttempts(cfg.Retryer(), min(exchangeAttempts, o.attempts())), "InvalidIdentityToken")
 	cfg.Retryer = func() aws.Retryer { return retryer }
 	client := sts.New(cfg)
@@ -256,7 +253,7 @@ func (o Options) webIdentity(cfg aws.Config) aws.CredentialsProvider {
 	})
 }
 
-// role exchanges the credentials of a configuration for those of a role, each time anew.
+// role exchanges the configuration's credentials for a role's credentials each time.
 func (o Options) role(cfg aws.Config) aws.CredentialsProvider {
 	client := sts.New(cfg)
 	in := &sts.AssumeRoleInput{RoleArn: &o.Role, RoleSessionName: aws.String(o.sessionName()), DurationSeconds: o.sessionSeconds()}
@@ -272,7 +269,7 @@ func (o Options) role(cfg aws.Config) aws.CredentialsProvider {
 	})
 }
 
-// sessionSeconds is how long a session lasts; nil is AWS's default, an hour.
+// sessionSeconds returns the duration of a session; nil means AWS's default of an hour.
 func (o Options) sessionSeconds() *int32 {
 	if o.Session == 0 {
 		return nil
@@ -280,13 +277,13 @@ func (o Options) sessionSeconds() *int32 {
 	return aws.Int32(int32(o.Session.Seconds()))
 }
 
-// Identity is what Guard uses of the client of STS.
+// Identity is the part of the STS client that Guard needs.
 type Identity interface {
 	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error)
 }
 
-// Guard fails with WrongAccount unless the credentials belong to the account, 12 digits. It is
-// called before anything is written. The text is the caller's ARN.
+// Guard fails with WrongAccount unless the credentials belong to the account with this 12-digit number. It must be called
+// before anything is written. The text is the caller's ARN.
 func Guard(ctx context.Context, client Identity, account string) (string, *verdict.Problem) {
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
@@ -307,7 +304,7 @@ func problem(doing string, err error) *verdict.Problem {
 		code = Unreachable
 	}
 	found := verdict.Problemf(code, "%s: %s", doing, strings.ReplaceAll(err.Error(), "\n", "; "))
-	// A page in place of AWS's document, or a refusal without AWS's code, is of a proxy or of another server.
+	// A web page, or a refusal without an AWS error code, comes from a proxy or another server.
 	var refused smithy.APIError
 	if errors.As(err, new(*smithy.DeserializationError)) || errors.As(err, &refused) && refused.ErrorCode() == "UnknownError" {
 		found.Code = Unreachable

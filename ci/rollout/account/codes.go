@@ -2,7 +2,7 @@ package account
 
 import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
-// The codes of opening an account.
+// Codes of opening an account.
 var (
 	CredentialsInvalid = verdict.Code{Name: "CREDENTIALS_INVALID", Stage: verdict.Deploy, Outcome: verdict.CouldNotRun,
 		Meaning: "There are no usable AWS credentials for the environment; nothing was changed.",

@@ -19,17 +19,17 @@ type Simulator interface {
 		error)
 }
 
-// Right is what a caller should be allowed: actions on resources, under the values of condition keys.
+// Right is a permission to check: actions on resources, for given values of condition keys.
 type Right struct {
 	Actions, Resources []string
 	Context            map[string][]string
 }
 
-// assumed is the ARN of a session of a role.
+// assumed matches the ARN of a role's session.
 var assumed = regexp.MustCompile(`^arn:([a-z-]+):sts::([0-9]{12}):assumed-role/([^/]+)/[^/]+$`)
 
-// Principal is the ARN that policies are attached to: of a session its role's. The path of a role is
-// not part of a session's ARN; a role with one cannot be named so.
+// Principal returns the ARN that policies are attached to; for a session that is its role. A session's ARN does not contain
+// the role's path, so a role with a path cannot be named this way.
 func Principal(caller string) string {
 	if parts := assumed.FindStringSubmatch(caller); parts != nil {
 		return "arn:" + parts[1] + ":iam::" + parts[2] + ":role/" + parts[3]
@@ -37,15 +37,14 @@ func Principal(caller string) string {
 	return caller
 }
 
-// Missing asks IAM which of the rights the caller lacks, and returns the actions, sorted. The error
-// says that it could not be found out: the caller may not have the right to ask
-// (iam:SimulatePrincipalPolicy).
+// Missing asks IAM which of the permissions the caller lacks, and returns the actions, sorted. It returns an error if that is
+// unknown: the caller may not be allowed to ask (iam:SimulatePrincipalPolicy).
 func Missing(ctx context.Context, simulator Simulator, caller string, rights []Right) ([]string, error) {
 	denied := map[string]bool{}
 	for _, right := range rights {
 		in := &iam.SimulatePrincipalPolicyInput{PolicySourceArn: aws.String(Principal(caller)), ActionNames: right.Actions}
 		for _, resource := range right.Resources {
-			// A resource to simulate with is one, not a pattern; any that matches will do.
+			// The simulation needs a concrete resource, not a pattern; any that matches will do.
 			in.ResourceArns = append(in.ResourceArns, strings.ReplaceAll(resource, "*", "x"))
 		}
 		if slices.Contains(right.Resources, "*") {

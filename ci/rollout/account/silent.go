@@ -10,18 +10,18 @@ import (
 	"github.com/aws/smithy-go/middleware"
 )
 
-// errSilent is no refusal, so it is retried, and nothing is taken for missing because of it.
+// errSilent is not an API error: the SDK retries it, and callers do not mistake it for "not found".
 var errSilent = errors.New("the answer has neither what was asked for nor a reason why not, so it is not of AWS")
 
-// perName are the operations of Elastic Load Balancing that describe each resource that a call names, or refuse the
-// call (API reference, such as TargetGroupNotFound). A call that names none asks for all, and there may be none.
+// perName are the operations of Elastic Load Balancing that describe each resource that a call names, or refuse the call (API
+// reference, such as TargetGroupNotFound). A call without names asks for all resources, and may find none.
 var perName = []string{"DescribeLoadBalancers", "DescribeTargetGroups", "DescribeTags"}
 
-// heardOnly is an option of the clients of ECS and of Elastic Load Balancing. For each resource that a call names, ECS
-// describes it or lists a failure, such as MISSING (API reference, Failure). An answer without both, as a gateway may
-// give, says nothing.
-func heardOnly(stack *middleware.Stack) error {
-	var input any // a stack is made for each call
+// requireAnswers is an option for the clients of ECS and Elastic Load Balancing. For each named resource, ECS returns either
+// a description or a failure, such as MISSING (API reference, Failure). A response with neither, as a gateway may send, is an
+// error.
+func requireAnswers(stack *middleware.Stack) error {
+	var input any // each call has its own stack
 	if err := stack.Initialize.Add(middleware.InitializeMiddlewareFunc("keep input", func(ctx context.Context,
 		in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 		input = in.Parameters
@@ -43,7 +43,7 @@ func heardOnly(stack *middleware.Stack) error {
 	}), middleware.Before)
 }
 
-// lists reports whether a field of an input or an output is a list that is not empty.
+// lists reports whether a field of an input or output is a non-empty list.
 func lists(message any) bool {
 	v := reflect.Indirect(reflect.ValueOf(message))
 	if v.Kind() != reflect.Struct {

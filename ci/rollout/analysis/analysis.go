@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// asksEvery is how often a source is asked for a window that has no data yet.
+	// asksEvery is the interval at which a source is asked for a window without data.
 	asksEvery = 15 * time.Second
 	// beforeEnd is how long before the end of a bake a deployment can still be rolled back.
 	beforeEnd = 30 * time.Second
 )
 
-// Options are what an analysis needs beside its metrics.
+// Options are what an analysis needs besides its metrics.
 type Options struct {
-	// Source returns where a metric is measured.
+	// Source returns the source of a metric.
 	Source func(*Metric) Source
 	// Subjects describes the new and the old version by the ARNs of their service revisions.
 	Subjects func(ctx context.Context, newer, older string) (Subject, Subject, error)
-	// Pauses is true if the deployment stops before each step and after the last, until the analysis
-	// answers. Otherwise it goes on by the clock.
+	// Pauses is set if the deployment stops before each step and after the last until the analysis answers. Otherwise it
+	// continues by the clock.
 	Pauses bool
-	// AskPeople lets a person decide at a pause about an inconclusive analysis, instead of rolling back.
+	// AskPeople lets a person decide about an inconclusive analysis at a pause, instead of rolling back.
 	AskPeople bool
 }
 
@@ -36,11 +36,11 @@ type Sample struct {
 	// Weight is the new version's share of the traffic in percent.
 	Weight float64
 	Window Window
-	// Value and Old are the measured values, if Known.
+	// Value and Old are the measured values, if Known is set.
 	Value, Old float64
 	Known      bool
 	State      State
-	// Note says why there is no value, or how many samples it is from.
+	// Note explains why there is no value, or how many samples it is based on.
 	Note string
 }
 
@@ -50,32 +50,32 @@ type Analyzer struct {
 	metrics []*Metric
 	samples []Sample
 	stage   *stage
-	// passed is the weight of the stages that may be left.
+	// passed is the weight of the stages that may end.
 	passed map[float64]bool
 	// subjects are known from the first stage on.
 	of, old   Subject
 	described bool
 }
 
-// stage is a time in which the traffic stays the same.
+// stage is a period of constant traffic.
 type stage struct {
 	weight float64
 	begun  time.Time
-	// baking is when it was first seen in the bake; zero before.
+	// baking is when the bake was first observed, or zero.
 	baking time.Time
 	series []*series
 	// held is set once a person was asked.
 	held bool
 }
 
-// series is a metric in a stage.
+// series is a metric in one stage.
 type series struct {
 	metric *Metric
 	round  round
-	// next is the window that is measured next; asked is when its source was asked last.
+	// next is the next window to measure; asked is when its source was last asked.
 	next  Window
 	asked time.Time
-	// why is why the source could not be asked; empty if it could.
+	// why is the reason why the source could not be asked, or empty.
 	why string
 }
 
@@ -84,7 +84,7 @@ func New(metrics []*Metric, options Options) *Analyzer {
 	return &Analyzer{Options: options, metrics: metrics, passed: map[float64]bool{}}
 }
 
-// Samples are all measurements so far, in the order in which they were made.
+// Samples returns all measurements so far, in order.
 func (a *Analyzer) Samples() []Sample { return a.samples }
 
 // Look implements deployment.Analysis.
@@ -135,8 +135,8 @@ func (a *Analyzer) Look(ctx context.Context, at deployment.Traffic) deployment.A
 	return deployment.Advice{Note: note}
 }
 
-// Finish implements deployment.Analysis. Where the deployment pauses, its last pause was answered
-// because of a result, or by a person.
+// Finish implements deployment.Analysis. If the deployment pauses, its last pause was answered because of a result or by a
+// person.
 func (a *Analyzer) Finish() *verdict.Problem {
 	if a.Pauses || a.passed[100] {
 		return nil
@@ -145,8 +145,8 @@ func (a *Analyzer) Finish() *verdict.Problem {
 		"a result: %s", a.open())
 }
 
-// begin begins a stage. Windows begin at whole minutes, as CloudWatch's periods do: the first one
-// begins when only the new share was served.
+// begin starts a stage. Windows start at full minutes, like CloudWatch's periods: the first one starts when only the new
+// share was being served.
 func (a *Analyzer) begin(at deployment.Traffic) {
 	a.stage = &stage{weight: at.Weight, begun: at.Now}
 	start := at.Now.Truncate(time.Minute)
@@ -161,14 +161,14 @@ func (a *Analyzer) begin(at deployment.Traffic) {
 	}
 }
 
-// measure measures every window that is over. It returns what is to be done, or nil to go on.
+// measure measures every window that is over. It returns what to do, or nil to continue.
 func (a *Analyzer) measure(ctx context.Context, at deployment.Traffic) *deployment.Advice {
 	now, bakes := at.Now, at.Stage == "BAKE_TIME"
 	switch {
 	case a.stage.held && !bakes:
 		return &deployment.Advice{Hold: verdict.Problemf(deployment.AnalysisInconclusive, "a person decides")}
 	case a.stage.held:
-		a.begin(at) // the person let it go on: what was measured before counts no more
+		a.begin(at) // a person let it continue, so earlier measurements no longer count
 	}
 	for _, s := range a.stage.series {
 		for !now.Before(s.next.End.Add(s.metric.settles())) {
@@ -201,7 +201,7 @@ func (a *Analyzer) measure(ctx context.Context, at deployment.Traffic) *deployme
 	return nil
 }
 
-// ask measures one window. done is false while its data may still come.
+// ask measures one window. done is false while its data may still arrive.
 func (a *Analyzer) ask(ctx context.Context, s *series, now time.Time) (sample Sample, done bool) {
 	late := !now.Before(s.next.End.Add(s.metric.Late))
 	if !s.asked.IsZero() && now.Sub(s.asked) < asksEvery && !late {
@@ -220,7 +220,7 @@ func (a *Analyzer) ask(ctx context.Context, s *series, now time.Time) (sample Sa
 			value, known, err = source.Ask(ctx, s.metric, a.of, s.next)
 		}
 		if known && s.metric.comparesValues() && a.old == (Subject{}) {
-			// Asked with empty marks, a source could answer with the numbers of somebody else.
+			// With empty placeholders a source could return somebody else's numbers.
 			known, s.why = false, "ECS names no old version to compare with"
 		}
 		if err == nil && known && s.metric.comparesValues() {
@@ -246,7 +246,7 @@ func (a *Analyzer) ask(ctx context.Context, s *series, now time.Time) (sample Sa
 	return sample, true
 }
 
-// describe says what the last round of a series was about.
+// describe describes the last round of a series.
 func (a *Analyzer) describe(s *series, state State) string {
 	last := a.samples[len(a.samples)-1]
 	value := last.Note
@@ -271,7 +271,7 @@ func (a *Analyzer) describe(s *series, state State) string {
 		strings.Join(conditions, ", "), s.round.failed, s.round.measured, s.round.inconclusive)
 }
 
-// open says which metrics have no result in this stage.
+// open returns the metrics without a result in this stage.
 func (a *Analyzer) open() string {
 	if a.stage == nil {
 		return "it never saw the new version with traffic"
@@ -286,8 +286,8 @@ func (a *Analyzer) open() string {
 	return strings.Join(all, ", ")
 }
 
-// settles is how long after a window the first question makes sense: before, CloudWatch has a part of
-// the window, and Prometheus may not have scraped its end.
+// settles returns how long after a window to ask first: before that, CloudWatch has only a part of the window, and Prometheus
+// may not have scraped its end.
 func (m *Metric) settles() time.Duration {
 	switch {
 	case len(m.Metrics) > 0:

@@ -7,8 +7,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Blocks are every measurement as a chart of each metric, in which every stage is a series of its own,
-// and as a table.
+// Blocks returns all measurements as one chart per metric, with a series per stage, and as a table.
 func (a *Analyzer) Blocks() []verdict.Block {
 	if len(a.samples) == 0 {
 		return nil

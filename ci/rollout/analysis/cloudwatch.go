@@ -12,7 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/awscall/cloudwatch"
 )
 
-// MetricData is the part of the CloudWatch client that is needed.
+// MetricData is the part of the CloudWatch client that this package needs.
 type MetricData interface {
 	GetMetricData(context.Context, *cloudwatch.GetMetricDataInput) (*cloudwatch.GetMetricDataOutput, error)
 }
@@ -23,8 +23,8 @@ type CloudWatch struct{ Client MetricData }
 // resultID is the ID of the expression's result.
 const resultID = "analysis_result"
 
-// Ask implements Source. A window has data only if one of the metrics themselves has a point in it:
-// FILL() would give a value where nothing was measured yet.
+// Ask implements Source. A window has data only if one of the metrics has a data point in it: FILL() would return a value
+// where nothing has been measured.
 func (c CloudWatch) Ask(ctx context.Context, m *Metric, of Subject, in Window) (float64, bool, error) {
 	query := m.cloudWatchQuery(of, in)
 	result := m.Metrics[0].ID
@@ -50,7 +50,7 @@ func (c CloudWatch) Ask(ctx context.Context, m *Metric, of Subject, in Window) (
 	return value, measured && answered, nil
 }
 
-// Count implements Counter: each metric is the count of a class. One without a point has no sample.
+// Count implements Counter: each metric is the count of a class. A metric without a data point counts 0.
 func (c CloudWatch) Count(ctx context.Context, m *Metric, of Subject, in Window) (map[string]float64, error) {
 	out, err := c.Client.GetMetricData(ctx, m.cloudWatchQuery(of, in))
 	if err != nil {
@@ -65,7 +65,7 @@ func (c CloudWatch) Count(ctx context.Context, m *Metric, of Subject, in Window)
 	return counts, nil
 }
 
-// pointAt is the point of a result that begins at a time.
+// pointAt returns the data point that begins at a time.
 func pointAt(r cloudwatch.MetricDataResult, start time.Time) (float64, bool) {
 	for i, at := range r.Timestamps {
 		if i < len(r.Values) && at.Equal(start) {
@@ -75,7 +75,7 @@ func pointAt(r cloudwatch.MetricDataResult, start time.Time) (float64, bool) {
 	return 0, false
 }
 
-// cloudWatchQuery asks for each of the metrics in a window.
+// cloudWatchQuery queries each metric in a window.
 func (m *Metric) cloudWatchQuery(of Subject, in Window) *cloudwatch.GetMetricDataInput {
 	period := int32(m.Interval.Seconds())
 	query := &cloudwatch.GetMetricDataInput{StartTime: aws.Time(in.Start), EndTime: aws.Time(in.End)}

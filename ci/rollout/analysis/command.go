@@ -19,17 +19,17 @@ type Tasks interface {
 	DescribeTasks(context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options)) (*ecs.DescribeTasksOutput, error)
 }
 
-// Command runs a command of the new version's image as a task of its own. Its value is the exit code.
+// Command runs a command of the new version's image in a task of its own. Its value is the exit code.
 type Command struct {
 	Tasks Tasks
 	// Task is the task to run; its container Container gets the command.
 	Task      *ecs.RunTaskInput
 	Container string
-	// started are the tasks by window and metric.
+	// started has the tasks by window and metric.
 	started map[string]string
 }
 
-// Ask implements Source. The task is started once for each window; it has a value when it has ended.
+// Ask implements Source. One task is started per window; the value is known when it has ended.
 func (c *Command) Ask(ctx context.Context, m *Metric, of Subject, in Window) (float64, bool, error) {
 	key := m.Name + in.Start.UTC().Format(time.RFC3339)
 	if c.started == nil {

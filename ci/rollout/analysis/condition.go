@@ -12,15 +12,15 @@ import (
 // Condition is a comparison of a measurement, such as value > 1.5*old + 0.01.
 type Condition struct {
 	text string
-	// old is true if it needs the old version's value.
+	// old is set if it needs the old version's value.
 	old bool
 }
 
-// maxCondition bounds the text of a condition.
+// maxCondition limits the length of a condition.
 const maxCondition = 300
 
-// ParseCondition reads a condition: numbers, value, old, arithmetic (+ - * /), comparisons, && || ! and
-// parentheses. Empty text is no condition, and returns nil.
+// ParseCondition parses a condition of numbers, value, old, arithmetic (+ - * /), comparisons, && || ! and parentheses. It
+// returns nil for empty text.
 func ParseCondition(text string) (*Condition, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -39,17 +39,16 @@ func ParseCondition(text string) (*Condition, error) {
 	return &Condition{text: text, old: r.needsOld}, nil
 }
 
-// String is the condition as it was written.
+// String returns the condition as written.
 func (c *Condition) String() string { return c.text }
 
 // NeedsOld reports whether the condition compares with the old version.
 func (c *Condition) NeedsOld() bool { return c != nil && c.old }
 
-// errNoNumber: a calculation gave no number, such as 0/0.
+// errNoNumber: a calculation has no result, such as 0/0.
 var errNoNumber = errors.New("it gives no number")
 
-// Holds evaluates the condition. An error means that it cannot be said, such as after a division by
-// zero.
+// Holds evaluates the condition. It returns an error if there is no result, such as after a division by zero.
 func (c *Condition) Holds(value, old float64) (bool, error) {
 	result, err := (&reader{rest: c.text, value: value, old: old}).all()
 	if err != nil {
@@ -59,14 +58,14 @@ func (c *Condition) Holds(value, old float64) (bool, error) {
 	return holds, nil
 }
 
-// reader evaluates a condition as it reads it.
+// reader evaluates a condition while parsing it.
 type reader struct {
 	rest       string
 	value, old float64
 	needsOld   bool
 }
 
-// operators are those between two operands, by how tightly they bind, as in Go.
+// operators are the binary operators by precedence, as in Go.
 var operators = [][]string{{"||"}, {"&&"}, {"==", "!=", "<=", ">=", "<", ">"}, {"+", "-"}, {"*", "/"}}
 
 var (
@@ -82,7 +81,7 @@ func (r *reader) all() (any, error) {
 	return x, err
 }
 
-// level reads operands between the operators of a level and of those that bind tighter.
+// level parses operands and operators of one precedence and higher.
 func (r *reader) level(n int) (any, error) {
 	if n == len(operators) {
 		return r.operand()
@@ -101,7 +100,7 @@ func (r *reader) level(n int) (any, error) {
 	return nil, err
 }
 
-// take reads the first of the texts that comes next; empty when none does.
+// take consumes the first of the texts that comes next, and returns it, or an empty string.
 func (r *reader) take(texts ...string) string {
 	r.rest = strings.TrimLeft(r.rest, " \t\r\n")
 	for _, text := range texts {

@@ -10,29 +10,27 @@ import (
 	"strconv"
 )
 
-// Counter measures a distribution: how many samples are in each class, in a window. The counts are empty
-// while there is no data.
+// Counter measures a distribution: the number of samples per class in a window. The counts are empty while there is no data.
 type Counter interface {
 	Count(ctx context.Context, m *Metric, of Subject, in Window) (map[string]float64, error)
 }
 
-// The values of Compare.
+// Values of Compare.
 const (
-	// Index compares the distribution of the new version with the old one's by the population stability
-	// index.
+	// Index compares the new version's distribution with the old one's by the population stability index.
 	Index = "psi"
 )
 
-// The usual reading of the index: below 0.1 nothing has shifted, from 0.25 on it has.
+// Usual interpretation of the index: no shift below 0.1, a shift from 0.25 on.
 const (
 	indexGood = "value < 0.1"
 	indexBad  = "value >= 0.25"
-	// DefaultMinSamples keeps what chance alone adds to the index, about (classes-1) * (1/new + 1/old), well
-	// below the usual limits: 0.04 with ten classes.
+	// DefaultMinSamples keeps the contribution of chance, about (classes-1) * (1/new + 1/old), well below the usual limits:
+	// 0.04 with ten classes.
 	DefaultMinSamples = 500
 )
 
-// checkCompare checks a metric that compares distributions, and fills in what it leaves out.
+// checkCompare checks a metric that compares distributions, and fills in defaults.
 func (m *Metric) checkCompare() error {
 	switch {
 	case m.Compare == "" && m.MinSamples == 0:
@@ -57,8 +55,8 @@ func (m *Metric) checkCompare() error {
 	return nil
 }
 
-// shift measures how far the new version's distribution is from the old one's. It is not known with too
-// few samples; note says how many there are.
+// shift measures how far the new version's distribution is from the old one's. It is unknown with too few samples; note has
+// their number.
 func (a *Analyzer) shift(ctx context.Context, m *Metric, in Window) (index float64, known bool, note string, err error) {
 	source, counts := a.Source(m).(Counter)
 	switch {
@@ -91,9 +89,9 @@ func total(counts map[string]float64) float64 {
 	return sum
 }
 
-// StabilityIndex is the population stability index of two distributions, given as the counts of each
-// class: the sum of (q - p) * ln(q / p) over all classes. It is 0 for equal shares. Half a sample is added to each
-// class, so that one that is empty on one side has a share.
+// StabilityIndex returns the population stability index of two distributions, given as counts per class: the sum of (q - p) *
+// ln(q / p) over all classes. It is 0 for equal shares. Half a sample is added to each class, so that a class that is empty
+// on one side has a share.
 func StabilityIndex(old, now map[string]float64) float64 {
 	classes := maps.Clone(old)
 	if classes == nil {
@@ -103,15 +101,14 @@ func StabilityIndex(old, now map[string]float64) float64 {
 	const half = 0.5
 	extra := half * float64(len(classes))
 	index := 0.0
-	for _, class := range slices.Sorted(maps.Keys(classes)) { // in one order, as sums of floats depend on it
+	for _, class := range slices.Sorted(maps.Keys(classes)) { // in a fixed order, because sums of floats depend on it
 		p, q := (old[class]+half)/(total(old)+extra), (now[class]+half)/(total(now)+extra)
 		index += (q - p) * math.Log(q/p)
 	}
 	return index
 }
 
-// buckets turns the cumulative counts of a histogram, by their upper bounds, into the count of each
-// bucket.
+// buckets converts the cumulative counts of a histogram, by upper bound, into counts per bucket.
 func buckets(cumulative map[string]float64) (map[string]float64, error) {
 	type bucket struct {
 		bound float64

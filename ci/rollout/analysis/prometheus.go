@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// Prometheus measures with instant queries at the end of the window, whose ranges are the window.
+// Prometheus measures with instant queries at the end of the window, with ranges of the window's length.
 type Prometheus struct {
-	// Client makes the requests; nil is one that gives up after 10 seconds.
+	// Client makes the requests; nil means a client with a timeout of 10 seconds.
 	Client *http.Client
 }
 
-// maxAnswer bounds what is read of an answer: it should be one number.
+// maxAnswer limits the size of a response, which should be one number.
 const maxAnswer = 1 << 20
 
-// Ask implements Source. No series is no data yet; several are an error, as there is one value.
+// Ask implements Source. No series means no data yet; several series are an error, because there is only one value.
 func (p Prometheus) Ask(ctx context.Context, m *Metric, of Subject, in Window) (float64, bool, error) {
 	status, body, err := p.query(ctx, m, of, in)
 	if err != nil {
@@ -31,8 +31,8 @@ func (p Prometheus) Ask(ctx context.Context, m *Metric, of Subject, in Window) (
 	return readVector(status, body)
 }
 
-// Count implements Counter: one series for each class, by its only label. With the label le they are
-// the buckets of a histogram.
+// Count implements Counter: one series per class, named by its only label. Series with the label le are the buckets of a
+// histogram.
 func (p Prometheus) Count(ctx context.Context, m *Metric, of Subject, in Window) (map[string]float64, error) {
 	status, body, err := p.query(ctx, m, of, in)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p Prometheus) Count(ctx context.Context, m *Metric, of Subject, in Window)
 	return readCounts(status, body)
 }
 
-// query returns the status and the body of an answer.
+// query returns the status and body of a response.
 func (p Prometheus) query(ctx context.Context, m *Metric, of Subject, in Window) (string, []byte, error) {
 	form := url.Values{"query": {fill(m.Query, of, m)}, "time": {strconv.FormatFloat(float64(in.End.UnixMilli())/1000, 'f', 3, 64)}}
 	address := strings.TrimRight(m.Prometheus, "/") + "/api/v1/query"
@@ -66,13 +66,13 @@ func (p Prometheus) query(ctx context.Context, m *Metric, of Subject, in Window)
 	return answer.Status, body, nil
 }
 
-// counted is a series in an answer.
+// counted is a series in a response.
 type counted struct {
 	Metric map[string]string `json:"metric"`
 	Value  []any             `json:"value"`
 }
 
-// readCounts reads the classes of an answer.
+// readCounts reads the classes of a response.
 func readCounts(status string, body []byte) (map[string]float64, error) {
 	var answer struct {
 		Status string `json:"status"`
@@ -114,7 +114,7 @@ func readCounts(status string, body []byte) (map[string]float64, error) {
 	return counts, nil
 }
 
-// readVector reads the value of the one series in an answer.
+// readVector reads the value of a response's only series.
 func readVector(status string, body []byte) (float64, bool, error) {
 	var answer struct {
 		Status string `json:"status"`
@@ -161,6 +161,6 @@ func readVector(status string, body []byte) (float64, bool, error) {
 	if err != nil {
 		return 0, false, fmt.Errorf("read value: %w", err)
 	}
-	// 0/0 without any request is no data.
+	// 0/0 without requests means no data.
 	return value, !math.IsNaN(value) && !math.IsInf(value, 0), nil
 }

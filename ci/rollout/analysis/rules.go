@@ -21,10 +21,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/rollout/spec"
 )
 
-// State is what a measurement or a round is.
+// State is the state of a measurement or a round.
 type State string
 
-// The states. A round that is not over is Running.
+// States. An unfinished round is Running.
 const (
 	Running      State = "running"
 	Successful   State = "successful"
@@ -32,7 +32,7 @@ const (
 	Inconclusive State = "inconclusive"
 )
 
-// Values of a metric that leaves them out.
+// Defaults of a metric's settings.
 const (
 	DefaultInterval = time.Minute
 	DefaultCount    = 3
@@ -45,7 +45,7 @@ type Metric struct {
 	success, failure *Condition
 }
 
-// NewMetric checks a metric and fills in what it leaves out. Errors name the member.
+// NewMetric checks a metric and fills in defaults. Errors name the setting.
 func NewMetric(a spec.Analysis) (*Metric, error) {
 	m := &Metric{Analysis: a}
 	if m.Interval == 0 {
@@ -79,16 +79,15 @@ func NewMetric(a spec.Analysis) (*Metric, error) {
 	return m, m.checkSource()
 }
 
-// NeedsOld reports whether the old version is measured too.
+// NeedsOld reports whether the old version must be measured too.
 func (m *Metric) NeedsOld() bool {
 	return m.Compare != "" || m.comparesValues()
 }
 
-// comparesValues reports whether a condition has the old version's value.
+// comparesValues reports whether a condition uses the old version's value.
 func (m *Metric) comparesValues() bool { return m.success.NeedsOld() || m.failure.NeedsOld() }
 
-// Judge is the state of one measurement. known is false without data; old is used only if the
-// conditions compare with it.
+// Judge returns the state of one measurement. known is false without data; old is used only if the conditions need it.
 func (m *Metric) Judge(value, old float64, known bool) State {
 	if !known {
 		return Inconclusive
@@ -115,14 +114,14 @@ func (m *Metric) Judge(value, old float64, known bool) State {
 	}
 }
 
-// round counts the measurements of a metric in a stage.
+// round counts a metric's measurements in a stage.
 type round struct {
 	measured, failed, inconclusive int
-	// passed is how many rounds were successful in this stage.
+	// passed is the number of successful rounds in this stage.
 	passed int
 }
 
-// add counts a measurement, and returns the state of the round after it.
+// add counts a measurement and returns the state of the round after it.
 func (r *round) add(m *Metric, s State) State {
 	r.measured++
 	switch s {
@@ -139,7 +138,7 @@ func (r *round) add(m *Metric, s State) State {
 	case r.measured < m.Count:
 		return Running
 	case r.measured == r.failed+r.inconclusive:
-		return Inconclusive // the limits allow it, and nothing was good
+		return Inconclusive // within the limits, but nothing was successful
 	}
 	*r = round{passed: r.passed + 1}
 	return Successful

@@ -10,31 +10,31 @@ import (
 	"time"
 )
 
-// Subject is the version that is measured: what the marks in queries stand for.
+// Subject is the measured version; queries refer to it with placeholders.
 type Subject struct {
-	// TargetGroup and LoadBalancer are CloudWatch's dimensions, such as targetgroup/name/id.
+	// TargetGroup and LoadBalancer are CloudWatch dimensions, such as targetgroup/name/id.
 	TargetGroup, LoadBalancer string
-	// Revision is the number of the task definition's revision, Digest the image's sha256 in hex.
+	// Revision is the revision number of the task definition, Digest the image's SHA-256 in hex.
 	Revision, Digest string
 	// Cluster and Service are names.
 	Cluster, Service string
 }
 
-// Window is the time that a measurement is about.
+// Window is the period that a measurement covers.
 type Window struct{ Start, End time.Time }
 
-// Source measures a metric in a window. known is false while there is no data of that window, which
-// may come later; an error means that nothing could be asked.
+// Source measures a metric in a window. known is false while there is no data for it, which may arrive later; an error means
+// that the source could not be asked.
 type Source interface {
 	Ask(ctx context.Context, m *Metric, of Subject, in Window) (value float64, known bool, err error)
 }
 
-// marks are what queries, dimensions and commands may contain in double braces.
+// marks are the placeholders that queries, dimensions and commands may contain in double braces.
 var marks = []string{"target_group", "load_balancer", "revision", "digest", "cluster", "service", "window"}
 
 var markForm = regexp.MustCompile(`\{\{\s*([A-Za-z_]*)\s*\}\}`)
 
-// fill replaces the marks of a text.
+// fill replaces the placeholders in a text.
 func fill(text string, of Subject, m *Metric) string {
 	values := map[string]string{"target_group": of.TargetGroup, "load_balancer": of.LoadBalancer, "revision": of.Revision, "digest": of.Digest,
 		"cluster": of.Cluster, "service": of.Service, "window": fmt.Sprintf("%ds", int(m.Interval.Seconds()))}
@@ -52,7 +52,7 @@ func unknownMark(text string) string {
 
 var metricID = regexp.MustCompile(`^[a-z][A-Za-z0-9_]{0,254}$`)
 
-// checkSource checks that a metric has one source, in which missing data cannot look like good data.
+// checkSource checks that a metric has one source, and that missing data cannot look like good data.
 func (m *Metric) checkSource() error {
 	sources := 0
 	for _, given := range []bool{m.Prometheus != "", len(m.Metrics) > 0, len(m.Command) > 0} {
@@ -86,7 +86,7 @@ func (m *Metric) checkSource() error {
 	}
 }
 
-// vectorCall is a call of vector(), which PromQL also reads with a space in it.
+// vectorCall matches a call of vector(), which PromQL also accepts with a space.
 var vectorCall = regexp.MustCompile(`\bvector\s*\(`)
 
 func (m *Metric) checkPrometheus() error {

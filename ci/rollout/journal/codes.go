@@ -9,7 +9,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The codes of the journal.
+// Codes of the journal.
 var (
 	JournalFailed = verdict.Code{Name: "JOURNAL_FAILED", Stage: verdict.Deploy, Outcome: verdict.CouldNotRun,
 		Meaning: "The journal of rollouts could not be read or written, so the lock could not be checked; nothing more was changed.",
@@ -21,8 +21,8 @@ var (
 			"cause"}
 )
 
-// Problem is why the journal could not be used: JournalFailed, or expired credentials. Another journal has neither the lock
-// nor the releases, so that it is named as a remedy only where this one cannot work.
+// Problem converts an error of the journal: JournalFailed, or expired credentials. The remedy proposes another journal only
+// if this one cannot work, because the lock and the releases are in this one.
 func Problem(err error) *verdict.Problem {
 	p := deployment.ProblemOf(JournalFailed, err)
 	var store *s3object.Error

@@ -31,16 +31,15 @@ type Objects = s3object.API
 const (
 	// Lease is how long a lock lasts without renewal.
 	Lease = 2 * time.Minute
-	// Skew is how long after its expiry a lock is taken over. It covers the error of two machines
-	// about the store's time, and a renewal in flight.
+	// Skew is how long after its expiry a lock may be taken over. It covers the difference between two machines' estimates of
+	// the store's time, and a renewal in progress.
 	Skew = 30 * time.Second
 )
 
-// ErrMoved means that another run has written since the journal was read. Whatever was decided on what was
-// read must be decided again.
+// ErrMoved means that another run wrote since the journal was read. Any decision based on that read must be made again.
 var ErrMoved = errors.New("another run wrote to the journal meanwhile")
 
-// Options are the address of a journal, and the name of its user.
+// Options have the address of a journal and the identity of its user.
 type Options struct {
 	// Root is s3://bucket/prefix.
 	Root string
@@ -66,11 +65,11 @@ type Journal struct {
 	etag  string
 	held  bool
 	lost  bool
-	// unanswered are writes since the last read whose answer was lost.
+	// unanswered are writes since the last read whose response was lost.
 	unanswered [][]byte
 }
 
-// Open returns a journal; it calls nothing.
+// Open returns a journal. It makes no request.
 func Open(objects Objects, clock clock.Clock, opts Options) (*Journal, *verdict.Problem) {
 	if opts.Root == "" {
 		return nil, verdict.Problemf(JournalFailed, "neither rollout.journal nor publish.artifact_root says where the journal is")
@@ -129,8 +128,8 @@ func (j *Journal) read(ctx context.Context) error {
 	}
 	j.state, j.etag = *state, found.ETag
 	if h := j.state.Holder; h != nil && !found.Modified.IsZero() {
-		// The lease counts from the store's time of the holder's last write: the holder's clock may
-		// have jumped when it computed the expiry.
+		// The lease starts at the store's time of the holder's last write: the holder's clock may have jumped when it
+		// computed the expiry.
 		if end := found.Modified.Add(j.opts.Lease); end.Before(h.Until) {
 			h.Until = end.UTC()
 		}
@@ -138,7 +137,7 @@ func (j *Journal) read(ctx context.Context) error {
 	return nil
 }
 
-// Held returns the other run that holds the lock in a state; nil if the lock is free or has expired.
+// Held returns another run that holds the lock in a state, or nil if the lock is free or has expired.
 func (j *Journal) Held(s State) *Holder {
 	if s.Holder == nil || j.clock.Server().After(s.Holder.Until.Add(Skew)) {
 		return nil
@@ -146,9 +145,8 @@ func (j *Journal) Held(s State) *Holder {
 	return s.Holder
 }
 
-// Hold takes the lock if nobody has written since Read, and renews it when half of its lease is over.
-// The error is ErrMoved if another run has written; any other error means that the store does not
-// answer and the lease may be over.
+// Hold takes the lock if nobody wrote since Read, and renews it once half of its lease has passed. The error is ErrMoved if
+// another run wrote; any other error means that the store does not respond and the lease may have expired.
 func (j *Journal) Hold(ctx context.Context) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -168,18 +166,18 @@ func (j *Journal) hold(ctx context.Context) error {
 	}
 	err := j.swap(ctx, func(s *State) { s.Holder.Until = j.until() })
 	if err != nil && !errors.Is(err, ErrMoved) && j.clock.Server().Before(j.state.Holder.Until) {
-		return nil // the lock is still ours; the next look tries again
+		return nil // the lock is still ours; the next poll tries again
 	}
 	return err
 }
 
-// until is when a lease that begins now expires, in the store's time.
+// until returns when a lease that starts now expires, in the store's time.
 func (j *Journal) until() time.Time { return j.clock.Server().Add(j.opts.Lease).UTC() }
 
-// take takes the lock, and makes another change in the same write.
+// take takes the lock and makes another change in the same write.
 func (j *Journal) take(ctx context.Context, besides func(*State)) error {
 	if j.Held(j.state) != nil {
-		return ErrMoved // the state shows a valid lock of another run
+		return ErrMoved // another run holds a valid lock
 	}
 	if err := j.probe(ctx); err != nil {
 		return err
@@ -200,7 +198,7 @@ func (j *Journal) Holding() bool {
 	return j.held && !j.lost
 }
 
-// Taken reports whether this journal has taken the lock, even if it has lost it since.
+// Taken reports whether this journal has ever taken the lock, even if it has lost it since.
 func (j *Journal) Taken() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -256,8 +254,8 @@ func (j *Journal) Release(ctx context.Context) error {
 	return err
 }
 
-// swap replaces the object that was read. If an answer was lost, the object is read: one with our
-// content is ours, even if an earlier call wrote it.
+// swap replaces the object that was read. If the response is lost, the object is read again: if it has our content the write
+// succeeded, even if by an earlier attempt.
 func (j *Journal) swap(ctx context.Context, change func(*State)) error {
 	err := j.replace(ctx, change)
 	if errors.Is(err, errOurs) {
@@ -266,7 +264,7 @@ func (j *Journal) swap(ctx context.Context, change func(*State)) error {
 	return err
 }
 
-// errOurs: the object was written by an earlier call of ours, and the change must be applied to it.
+// errOurs: an earlier write of ours created this object, so the change must be applied to it.
 var errOurs = errors.New("an earlier write of ours was carried out")
 
 func (j *Journal) replace(ctx context.Context, change func(*State)) error {
@@ -290,7 +288,7 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 		return fmt.Errorf("write journal %s: %w", j.Where(), err)
 	}
 	there, now, err := j.get(ctx, j.key())
-	if err != nil { // we do not know whose it is
+	if err != nil { // the writer is unknown
 		j.unanswered = append(j.unanswered, content)
 		return err
 	}
@@ -302,7 +300,7 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 		}
 	}
 	if there != nil && now == j.etag {
-		// Nobody wrote: what the store, or a proxy that compresses, gives as the ETag is not what it takes.
+		// Nobody wrote. The ETag that the store, or a compressing proxy, returns is not the one that it accepts.
 		return &s3object.Error{Op: "replace what was read", Bucket: j.bucket, Key: j.key(), Kind: s3object.NoCAS,
 			Message: fmt.Sprintf("the store refuses the ETag %q, which it gives for this very object", now)}
 	}
@@ -312,7 +310,7 @@ func (j *Journal) replace(ctx context.Context, change func(*State)) error {
 
 const contentType = "application/json"
 
-// probe checks that the store honours both conditions, with an object of its own.
+// probe checks, with an object of its own, that the store honours both conditions.
 func (j *Journal) probe(ctx context.Context) error {
 	return j.objects.Probe(ctx, j.prefix+"probe", true)
 }

@@ -11,11 +11,11 @@ import (
 
 const schema = 1
 
-// keepRuns is how many ended runs a state keeps.
+// keepRuns limits how many ended runs a state keeps.
 const keepRuns = 30
 
-// State is everything known about a service's rollouts. It is one object in the store, so the lock and
-// the run in progress can never disagree.
+// State is everything known about a service's rollouts. It is a single object, so that the lock and the run in progress are
+// always consistent.
 type State struct {
 	Schema int `json:"schema"`
 	// Token is the fencing token: it increases with each holder.
@@ -36,11 +36,11 @@ type Holder struct {
 	Until time.Time `json:"until"`
 }
 
-// The kinds of runs.
+// Kinds of runs.
 const (
 	Deploy   = "deploy"
 	Rollback = "rollback"
-	// Destroy ends the history before it: no rollback goes further back.
+	// Destroy ends the history before it: no rollback goes back further.
 	Destroy = "destroy"
 )
 
@@ -68,32 +68,32 @@ type Run struct {
 	Cause   string    `json:"cause,omitempty"`
 	// Settings belong to the release: a rollback restores them.
 	Settings *Settings `json:"settings,omitempty"`
-	// Tasks are the one-off tasks of the run; Services and Before the task definitions, by service, that
-	// it deployed and that served before. Only the journal of several services has them.
+	// Tasks are the one-off tasks of the run. Services and Before are, by service, the task definitions that it deployed and
+	// the ones before. Only the journal of several services has them.
 	Tasks    []Task            `json:"tasks,omitempty"`
 	Services map[string]string `json:"services,omitempty"`
 	Before   map[string]string `json:"before,omitempty"`
 }
 
-// Task is what is known of a one-off task.
+// Task is the record of a one-off task.
 type Task struct {
 	Name           string `json:"name"`
 	TaskDefinition string `json:"task_definition"`
-	// Attempt counts the launches that were made, or were about to be; it is part of the client token.
+	// Attempt counts the launches, including one that was about to be made. It is part of the client token.
 	Attempt int `json:"attempt"`
-	// ARN is empty until ECS has answered a launch.
+	// ARN is empty until ECS has confirmed a launch.
 	ARN      string    `json:"arn,omitempty"`
 	Launched time.Time `json:"launched,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
-	// ExitCode is nil if the command never ran, or was stopped. Started is set for a task that ran and
-	// ended without one.
+	// ExitCode is nil if the command never ran or was stopped. Started is set for a task that ran and ended without an exit
+	// code.
 	ExitCode *int32 `json:"exit_code,omitempty"`
 	Started  bool   `json:"started,omitempty"`
 	TimedOut bool   `json:"timed_out,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 }
 
-// Settings are what a release needs around its task definition to be healthy.
+// Settings are what a release needs besides its task definition to be healthy.
 type Settings struct {
 	TargetGroups []*elb.CreateTargetGroupInput           `json:"target_groups"`
 	Attributes   []*elb.ModifyTargetGroupAttributesInput `json:"attributes"`
@@ -104,8 +104,8 @@ type Settings struct {
 // Passed is the verdict of a successful run.
 const Passed = "pass"
 
-// LastGood returns the newest successful run with another task definition than current, leaving out
-// those that a rollback has replaced since; nil if there is no such run.
+// LastGood returns the newest successful run with another task definition than current. It ignores releases that a rollback
+// has replaced since. It returns nil if there is none.
 func (s *State) LastGood(current string) *Run {
 	left := map[string]bool{}
 	for i := len(s.Ended) - 1; i >= 0; i-- {
@@ -114,7 +114,7 @@ func (s *State) LastGood(current string) *Run {
 			continue
 		}
 		if run.Kind == Destroy {
-			return nil // what ran before is deregistered
+			return nil // earlier task definitions are deregistered
 		}
 		if run.TaskDefinition != current && !left[run.TaskDefinition] {
 			return run
@@ -126,7 +126,7 @@ func (s *State) LastGood(current string) *Run {
 	return nil
 }
 
-// Left returns the task definitions that rollbacks have replaced and that were not deployed again.
+// Left returns the task definitions that were rolled back and not deployed again.
 func (s *State) Left() map[string]bool {
 	left := map[string]bool{}
 	for _, run := range s.Ended {

@@ -10,7 +10,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/s3object"
 )
 
-// mark records that a digest served in an environment, and by which service, whose journal has when.
+// mark records that a digest served in an environment, and by which service. That service's journal has the times.
 type mark struct {
 	Image   string    `json:"image"`
 	By      string    `json:"by"`
@@ -22,7 +22,7 @@ func (j *Journal) markKey(environment, digest string) string {
 	return j.prefix + environment + "/ran/" + strings.TrimPrefix(digest, "sha256:") + ".json"
 }
 
-// MarkRan records, once for a service, that the environment has run an image.
+// MarkRan records, once per service, that the environment has run an image.
 func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
 	content, err := json.MarshalIndent(mark{image, j.opts.Name, j.clock.Server().UTC(), j.opts.Service}, "", "  ")
 	if err != nil {
@@ -40,7 +40,7 @@ func (j *Journal) MarkRan(ctx context.Context, image, digest string) error {
 	return nil
 }
 
-// remark replaces the mark of another service, or of a version that recorded none.
+// remark replaces a mark of another service, or of a version that did not record the service.
 func (j *Journal) remark(ctx context.Context, key string, content []byte) error {
 	there, etag, err := j.get(ctx, key)
 	if err != nil {
@@ -60,15 +60,15 @@ func (j *Journal) Ran(ctx context.Context, environment, digest string) (bool, er
 	return etag != "", err
 }
 
-// Served is how long a digest served in an environment without a break.
+// Served is an uninterrupted time in which a digest served in an environment.
 type Served struct {
-	// Since is when it began; zero if the journal does not know.
+	// Since is the start; zero if the journal does not know it.
 	Since time.Time
-	// Until is when something else served; zero if it still serves.
+	// Until is when something else began to serve; zero if the digest still serves.
 	Until time.Time
 }
 
-// For is how long it has served by a time.
+// For returns how long it had served at a given time.
 func (s Served) For(now time.Time) time.Duration {
 	switch {
 	case s.Since.IsZero():
@@ -80,7 +80,7 @@ func (s Served) For(now time.Time) time.Duration {
 	}
 }
 
-// Served returns the longest time that a digest served in an environment, by the journal of the
+// Served returns the longest uninterrupted time that a digest served in an environment, according to the journal of the
 // service that ran it last.
 func (j *Journal) Served(ctx context.Context, environment, digest string) (Served, error) {
 	content, etag, err := j.get(ctx, j.markKey(environment, digest))
@@ -89,7 +89,7 @@ func (j *Journal) Served(ctx context.Context, environment, digest string) (Serve
 	}
 	var m mark
 	if err := json.Unmarshal(content, &m); err != nil || m.Service == "" {
-		return Served{}, nil //nolint:nilerr // an earlier version did not write where
+		return Served{}, nil //nolint:nilerr // an earlier version did not record the service
 	}
 	content, etag, err = j.get(ctx, j.prefix+environment+"/"+m.Service+".json")
 	if err != nil || etag == "" {
@@ -102,7 +102,7 @@ func (j *Journal) Served(ctx context.Context, environment, digest string) (Serve
 	return s.served(digest, j.clock.Server()), nil
 }
 
-// served is the longest time that a digest served without a break.
+// served returns the longest uninterrupted time that a digest served.
 func (s *State) served(digest string, now time.Time) Served {
 	var longest, current Served
 	end := func(at time.Time) {
@@ -113,7 +113,7 @@ func (s *State) served(digest string, now time.Time) Served {
 	}
 	for _, run := range s.Ended {
 		if run.Verdict != Passed {
-			continue // it was rolled back, or nobody knows: what served before is assumed to serve on
+			continue // rolled back or unknown: the previous release is assumed to serve on
 		}
 		ours := strings.HasSuffix(run.Image, "@"+digest) && run.Kind != Destroy
 		switch {

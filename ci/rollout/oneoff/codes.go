@@ -10,7 +10,7 @@ func couldNotRun(name, meaning, remedy string) verdict.Code {
 	return verdict.Code{Name: name, Stage: verdict.Deploy, Meaning: meaning, Remedy: remedy, Outcome: verdict.CouldNotRun}
 }
 
-// The codes of one-off tasks.
+// Codes of one-off tasks.
 var (
 	Failed = failure("TASK_FAILED",
 		"A one-off task of rollout.tasks ended with another exit code than 0, or was stopped while it ran, so no service was touched.",

@@ -16,7 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// follow polls the task until its container has ended, or its time is over.
+// follow polls the task until its container has ended or its time limit is reached.
 func (c *command) follow(ctx context.Context) *verdict.Problem {
 	answered, said := c.clock.Now(), ""
 	seen, gone := false, deployment.Absence{}
@@ -40,7 +40,7 @@ func (c *command) follow(ctx context.Context) *verdict.Problem {
 				return c.exited(ctx, d, code)
 			}
 			if aws.ToString(d.LastStatus) == "STOPPED" {
-				// Its host may be gone, or somebody stopped it: how far the command got is not known.
+				// Its host may have failed, or somebody stopped it: how far the command got is unknown.
 				c.state.Started = d.StopCode != "" && d.StopCode != types.TaskStopCodeTaskFailedToStart
 				return c.end(ctx, nil, deployment.Explain(*d))
 			}
@@ -54,7 +54,7 @@ func (c *command) follow(ctx context.Context) *verdict.Problem {
 	}
 }
 
-// describe returns nil for a task that ECS does not describe.
+// describe returns nil if ECS does not describe the task.
 func (c *command) describe(ctx context.Context) (*types.Task, error) {
 	out, err := c.ecs.DescribeTasks(ctx, &ecs.DescribeTasksInput{Cluster: c.Task.Cluster, Tasks: []string{c.state.ARN}})
 	awsclock.See(c.clock, out, err)
@@ -67,7 +67,7 @@ func (c *command) describe(ctx context.Context) (*types.Task, error) {
 	return &out.Tasks[0], nil
 }
 
-// exitCode is that of the container with the command; nil while it runs, and if it never did.
+// exitCode returns the exit code of the command's container; nil while it runs, and if it never ran.
 func (c *command) exitCode(d *types.Task) *int32 {
 	for _, container := range d.Containers {
 		if aws.ToString(container.Name) == c.Container {
@@ -77,7 +77,7 @@ func (c *command) exitCode(d *types.Task) *int32 {
 	return nil
 }
 
-// exited records the end of the command. Other containers of the task are of no use without it.
+// exited records the end of the command. The task's other containers are stopped, because they are useless without it.
 func (c *command) exited(ctx context.Context, d *types.Task, code *int32) *verdict.Problem {
 	if d.StopCode == "" && aws.ToString(d.DesiredStatus) != "STOPPED" {
 		if err := c.stopTask(ctx, "its command has ended"); err != nil {
@@ -91,7 +91,7 @@ func (c *command) exited(ctx context.Context, d *types.Task, code *int32) *verdi
 	return c.end(ctx, code, why)
 }
 
-// end records how the task ended, and judges it.
+// end records and judges how the task ended.
 func (c *command) end(ctx context.Context, code *int32, why string) *verdict.Problem {
 	c.state.Ended, c.state.ExitCode, c.state.Reason = c.clock.Server().UTC(), code, verdict.Line(why, 1000)
 	c.readLog(ctx, code == nil || *code != 0)
@@ -101,7 +101,7 @@ func (c *command) end(ctx context.Context, code *int32, why string) *verdict.Pro
 	return c.judge()
 }
 
-// judge is the problem of a task that has ended.
+// judge returns the problem of a task that has ended.
 func (c *command) judge() *verdict.Problem {
 	var problem *verdict.Problem
 	s := c.state
@@ -123,7 +123,7 @@ func (c *command) judge() *verdict.Problem {
 	return problem
 }
 
-// stop stops a task whose time is over.
+// stop stops a task that exceeded its time limit.
 func (c *command) stop(ctx context.Context, state string) *verdict.Problem {
 	if problem := c.mayWrite(ctx); problem != nil {
 		return problem
@@ -144,7 +144,7 @@ func (c *command) stopTask(ctx context.Context, why string) error {
 	return nil
 }
 
-// readLog reads the task's last lines. Those of a failure may be readable only after seconds.
+// readLog reads the task's last lines. After a failure it may take seconds until they can be read.
 func (c *command) readLog(ctx context.Context, failed bool) {
 	if c.Logs == nil || c.state.ARN == "" {
 		return
@@ -185,8 +185,7 @@ func (c *command) mayWrite(ctx context.Context) *verdict.Problem {
 	}
 }
 
-// lost is the problem of a task whose end nobody can tell. The release ends with it: the next one runs
-// its tasks again.
+// lost is the problem of a task whose end is unknown. The release ends with it; the next release runs its tasks again.
 func (c *command) lost(ctx context.Context, why string) *verdict.Problem {
 	problem := verdict.Problemf(Unknown, "%s, so nobody can tell whether it ended well; no service was touched", why)
 	c.readLog(ctx, true)
@@ -211,7 +210,7 @@ func (c *command) awsProblem(ctx context.Context, err error) *verdict.Problem {
 	return c.published(verdict.Problemf(code, "%v; no service was touched", err))
 }
 
-// published adds the task that goes on in spite of a problem.
+// published adds a task that is still running to a problem.
 func (c *command) published(problem *verdict.Problem) *verdict.Problem {
 	if c.state.Attempt > 0 && c.state.Ended.IsZero() {
 		problem.Published = append(problem.Published, "task "+c.Name+", which may go on; the next deploy of the same image follows it")
@@ -219,7 +218,7 @@ func (c *command) published(problem *verdict.Problem) *verdict.Problem {
 	return problem
 }
 
-// Describe says how a task ended, in words.
+// Describe describes how a task ended.
 func Describe(t journal.Task) string {
 	took := ""
 	if !t.Launched.IsZero() && t.Ended.After(t.Launched) {

@@ -1,9 +1,9 @@
-// Package oneoff runs a command of a new version once, as a task of its own, and reports its exit code:
-// a database migration before the services that need it.
+// Package oneoff runs a command of a new version once, in a task of its own, and reports its exit code, such as a database
+// migration before the services that need it.
 //
-// A run that is killed and repeated does not run the command twice. Each launch has a client token made
-// from the release, its intent is recorded before, and its task after. ECS describes a stopped task for
-// about an hour only, so the end is recorded too.
+// If a run is killed and repeated, the command does not run twice. Each launch has a client token derived from the release;
+// the intent is recorded before the launch, and the task after it. ECS describes a stopped task for about an hour only, so
+// the end is recorded too.
 package oneoff
 
 import (
@@ -32,19 +32,19 @@ import (
 type ECS = trial.ECS
 
 const (
-	// poll is the interval between two looks.
+	// poll is the polling interval.
 	poll = 5 * time.Second
-	// blind is how long ECS may fail to answer.
+	// blind is how long ECS may fail to respond.
 	blind = 5 * time.Minute
 	// newRole is how long ECS may not know a new role.
 	newRole = 2 * time.Minute
-	// noRoom is how long AWS may have no capacity.
+	// noRoom is how long AWS may lack capacity.
 	noRoom = 5 * time.Minute
-	// pause is the wait after a launch that failed.
+	// pause is the delay after a failed launch.
 	pause = 15 * time.Second
 	// remembered is how long ECS remembers a client token ("Ensuring idempotency"), less a margin.
 	remembered = 23 * time.Hour
-	// logLag is how long a log may take to be readable.
+	// logLag is how long it may take until a log can be read.
 	logLag = 3 * time.Second
 )
 
@@ -52,18 +52,18 @@ const (
 type Request struct {
 	Name    string
 	Command []string
-	// Task is where to run it: task definition, network, and StartedBy, which all one-off tasks of a
-	// service share. The command replaces that of Container.
+	// Task says where to run it: task definition, network, and StartedBy, which all one-off tasks of a service share. The
+	// command overrides that of Container.
 	Task      *ecs.RunTaskInput
 	Container string
-	// Release identifies the release: within it the command runs once.
+	// Release identifies the release, within which the command runs once.
 	Release string
 	Timeout time.Duration
-	// Known is what an earlier run of the same release recorded; the zero value without one.
+	// Known is the record of an earlier run of the same release, or the zero value.
 	Known journal.Task
-	// Record keeps what is known, before each launch and after each change.
+	// Record saves the record before each launch and after each change.
 	Record func(context.Context, journal.Task) error
-	// Fence checks the lock before every write, and renews it at every look.
+	// Fence checks the lock before every write and renews it at every poll.
 	Fence func(context.Context) error
 	// Logs returns the last lines of a task.
 	Logs func(ctx context.Context, task string) ([]string, error)
@@ -71,19 +71,19 @@ type Request struct {
 	Progress func(text string)
 }
 
-// Outcome is how a command ended.
+// Outcome is the result of a command.
 type Outcome struct {
 	// Problem is nil if and only if the exit code is 0.
 	Problem *verdict.Problem
 	Task    journal.Task
-	// Before is true if an earlier run of the release had run it already.
+	// Before is set if an earlier run of the release had already run the command.
 	Before bool
-	// Log are its last lines.
+	// Log has its last lines.
 	Log []string
 }
 
-// Run runs a command, or follows the one that an interrupted run launched. It always returns an
-// outcome. A context that ends leaves the task running.
+// Run runs a command, or follows the one that an interrupted run launched. It always returns an outcome. If the context ends,
+// the task keeps running.
 func Run(ctx context.Context, client ECS, clock clock.Clock, request Request) *Outcome {
 	c := &command{Request: request, ecs: client, clock: awsclock.Of(clock), outcome: &Outcome{}, state: request.Known}
 	c.state.Name = request.Name
@@ -116,8 +116,7 @@ func (c *command) run(ctx context.Context) *verdict.Problem {
 	return c.follow(ctx)
 }
 
-// launch launches the task. If an interrupted run may have launched it, the same client token returns
-// that one.
+// launch launches the task. If an interrupted run may have launched it already, the same client token returns that task.
 func (c *command) launch(ctx context.Context) *verdict.Problem {
 	if c.state.Attempt == 0 {
 		if problem := c.waitForOthers(ctx); problem != nil {
@@ -161,7 +160,7 @@ func (c *command) launch(ctx context.Context) *verdict.Problem {
 		case crowded && c.clock.Now().Sub(full) >= noRoom:
 			return c.end(ctx, nil, fmt.Sprintf("for %s AWS had no capacity: %v", noRoom, err))
 		case crowded:
-			if answered { // this launch is done, and the same token would only return it
+			if answered { // this launch has ended, and the same token would only return it
 				c.state.Attempt++
 				if problem := c.intend(ctx); problem != nil {
 					return problem
@@ -181,7 +180,7 @@ func (c *command) launch(ctx context.Context) *verdict.Problem {
 	}
 }
 
-// waitForOthers waits until no one-off task of the service runs that an earlier release left.
+// waitForOthers waits until no one-off task of an earlier release of the service is running.
 func (c *command) waitForOthers(ctx context.Context) *verdict.Problem {
 	for left := c.Timeout; ; left -= poll {
 		running, err := trial.Running(ctx, c.ecs, c.Task)

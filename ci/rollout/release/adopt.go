@@ -14,7 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// adopt completes the plan for a service of somebody else with what runs now.
+// adopt completes the plan for an adopted service with what currently runs.
 func (o *operation) adopt(ctx context.Context) []*verdict.Problem {
 	running, err := ensure.FindRunning(ctx, o.clients.ECS, *o.plan.Service.Cluster, *o.plan.Service.ServiceName)
 	switch {
@@ -30,15 +30,15 @@ func (o *operation) adopt(ctx context.Context) []*verdict.Problem {
 	return o.plan.Adopt(running)
 }
 
-// nothingToAdopt is the problem of a service that is not there: nothing would be created in its place.
+// nothingToAdopt reports that the service does not exist. An adopted service is never created.
 func nothingToAdopt(err error) *verdict.Problem {
 	problem := verdict.Problemf(deployment.TargetMissing, "%v", err)
 	problem.Next = "correct cluster, service, region or account; `aws ecs list-services --cluster CLUSTER` lists what is there"
 	return problem
 }
 
-// refuseForeign refuses to wait for, roll back or replace somebody else's deployment of an adopted
-// service: the task definition of this run was taken over from it.
+// refuseForeign refuses to wait for, roll back or replace a deployment of an adopted service that somebody else started,
+// because this run's task definition is based on it.
 func (o deployer) refuseForeign(ctx context.Context) *verdict.Problem {
 	if !o.plan.Adopts() || o.past.Run != nil || o.in.InFlight == "" || o.in.InFlight == deployment.Refuse {
 		return nil
@@ -55,7 +55,7 @@ func (o deployer) refuseForeign(ctx context.Context) *verdict.Problem {
 		"what that one has not proved", definition, aws.ToString(service.ServiceName), o.in.InFlight)
 }
 
-// ownership lists what is ours, what is adopted and what is left alone.
+// ownership lists which resources are ours, which are adopted and which stay untouched.
 func (o *operation) ownership() {
 	if !o.plan.Adopts() || o.state == nil {
 		return
@@ -70,7 +70,7 @@ func (o *operation) ownership() {
 	o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Ours, adopted, left alone", Table: table})
 }
 
-// imageIn is the image of the application in a task definition; empty if it has none.
+// imageIn returns the application's image in a task definition, or an empty string.
 func (o *operation) imageIn(task *types.TaskDefinition) string {
 	for _, c := range task.ContainerDefinitions {
 		if aws.ToString(c.Name) == o.plan.Container() {

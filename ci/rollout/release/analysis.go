@@ -16,7 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// open is the analysis of a rollback: what it goes back to has served here, and every minute counts.
+// open is the analysis of a rollback, which always passes: the earlier release has served here, and every minute counts.
 type open struct{}
 
 // Look implements deployment.Analysis.
@@ -58,7 +58,7 @@ func (o *observer) analyse(request *deployment.Request, kind string) {
 	request.Analysis = o.analyzer
 }
 
-// subjects describes the new and the old version for the marks in queries.
+// subjects returns the new and the old version for the placeholders of queries.
 func (o *observer) subjects(ctx context.Context, newARN, oldARN string) (analysis.Subject, analysis.Subject, error) {
 	now, err := o.subject(ctx, newARN)
 	if err != nil || oldARN == "" {
@@ -89,7 +89,7 @@ func (o *observer) subject(ctx context.Context, arn string) (analysis.Subject, e
 	if err != nil {
 		return s, fmt.Errorf("describe target group: %w", err)
 	}
-	if len(out.TargetGroups) == 0 { // no load balancer would be read from it
+	if len(out.TargetGroups) == 0 { // otherwise it would look like a group without a load balancer
 		return s, fmt.Errorf("describe target group %s: %w", group, ensure.ErrUnnamed)
 	}
 	for _, g := range out.TargetGroups {
@@ -100,7 +100,7 @@ func (o *observer) subject(ctx context.Context, arn string) (analysis.Subject, e
 	return s, nil
 }
 
-// groupOf is the target group of a revision's production traffic; empty without one.
+// groupOf returns the target group of a revision's production traffic, or an empty string.
 func groupOf(revision *types.ServiceRevision) string {
 	if c := revision.ResolvedConfiguration; c != nil && len(c.LoadBalancers) > 0 {
 		return aws.ToString(c.LoadBalancers[0].TargetGroupArn)
@@ -131,13 +131,13 @@ func (o *observer) analysisEvidence(outcome *deployment.Outcome) {
 	o.stage().Blocks = append(o.stage().Blocks, o.analyzer.Blocks()...)
 }
 
-// unwatched is the problem of a deployment of somebody else's service that ended while no run looked:
-// nothing had stopped it, and nothing has proved it.
+// unwatched is the problem of a deployment of an adopted service that ended while no run was watching: nothing could have
+// stopped it, and nothing has verified it.
 func (o deployer) unwatched(run journal.Run, outcome *deployment.Outcome) *verdict.Problem {
 	before := o.past.Run
 	if outcome.Problem != nil || !outcome.Unchanged || o.analyzer == nil || !o.plan.Adopts() || before == nil ||
 		before.Kind != journal.Deploy || before.TaskDefinition != run.TaskDefinition {
-		return nil //nolint:nilerr // that the outcome has a problem of its own is no error here
+		return nil //nolint:nilerr // the outcome has its own problem, which is not an error here
 	}
 	return verdict.Problemf(deployment.AnalysisInconclusive, "the run of %s was interrupted, and its deployment ended meanwhile; the new "+
 		"version serves without a result, and rollback goes back", before.By)

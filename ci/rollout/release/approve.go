@@ -16,8 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Approve continues a deployment that waits for approval, and follows it to its end or to the next
-// pause.
+// Approve continues a deployment that waits for approval, and follows it to its end or its next pause.
 func Approve(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	return answer(ctx, clients, clock, in, types.DeploymentLifecycleHookActionContinue)
 }
@@ -85,8 +84,8 @@ func (o approver) reply(ctx context.Context, d types.ServiceDeployment, hook *de
 	return nil
 }
 
-// answered reports whether a pause is over as it was asked for. The answer to a call may be lost, and ECS refuses the
-// repeated one, as nothing waits any more.
+// answered reports whether a pause ended as requested. If the response to the call was lost, ECS refuses the repeated call
+// because nothing waits any more.
 func (o approver) answered(ctx context.Context, d types.ServiceDeployment, hook *deployment.Hook,
 	action types.DeploymentLifecycleHookAction) bool {
 	now, err := deploymentOf(ctx, o.clients.ECS, aws.ToString(d.ServiceDeploymentArn))
@@ -122,7 +121,7 @@ func (o approver) answerPause(ctx context.Context, action types.DeploymentLifecy
 		len(running), *o.plan.Service.ServiceName)}
 }
 
-// Wait follows the deployment in flight to its end, and judges it as Deploy would.
+// Wait follows the deployment in progress to its end, and judges it as Deploy would.
 func Wait(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	if in.Spec.Together() {
 		return settleTogether(ctx, clients, clock, in, each(ctx, clients, clock, in, Wait, NothingInFlight), false)
@@ -154,8 +153,8 @@ func Wait(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Re
 	})...)
 }
 
-// followOn follows a deployment of which only ECS's description is known. answered is the ID of the
-// pause that was just answered, or empty.
+// followOn follows a deployment of which only ECS's description is known. answered is the ID of the pause that was just
+// answered, or empty.
 func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answered string) []*verdict.Problem {
 	revision, problem := targetOf(ctx, o.operation, d)
 	if problem != nil {
@@ -188,7 +187,7 @@ func (o onlooker) followOn(ctx context.Context, d types.ServiceDeployment, answe
 	open := o.past.Run
 	ours := open != nil && open.TaskDefinition == o.plan.Revision
 	if ours && outcome.Problem == nil && open.Kind == journal.Deploy && open.ConfigHash == o.plan.ConfigHash {
-		deployer{o.observer}.settle(ctx) // the interrupted run did not get to it
+		deployer{o.observer}.settle(ctx) // the interrupted run did not do it
 	}
 	o.evidence(outcome)
 	if ours {

@@ -13,7 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// goBack puts each service back to a task definition; one that did not exist stays as it is.
+// goBack returns each service to an earlier task definition. A service that did not exist before is left as it is.
 func (g *group) goBack(ctx context.Context, to map[string]string) []*verdict.Problem {
 	var problems []*verdict.Problem
 	var runs []func(clock.Clock)
@@ -51,7 +51,7 @@ func (g *group) goBack(ctx context.Context, to map[string]string) []*verdict.Pro
 	return problems
 }
 
-// backTo makes a service serve an earlier task definition.
+// backTo deploys an earlier task definition of a service.
 func (o rollbacker) backTo(ctx context.Context, definition string) []*verdict.Problem {
 	service, running, problem := o.inFlightDeployments(ctx)
 	if problem != nil {
@@ -84,8 +84,7 @@ func (o rollbacker) backTo(ctx context.Context, definition string) []*verdict.Pr
 	return o.putBack(ctx, *good)
 }
 
-// releaseOf returns the release with a task definition: the journal's, or else the one that ECS
-// remembers.
+// releaseOf returns the release with a task definition, from the journal or else from ECS.
 func (o rollbacker) releaseOf(ctx context.Context, definition string) (*journal.Run, *verdict.Problem) {
 	for n := len(o.past.Ended) - 1; n >= 0; n-- {
 		if run := o.past.Ended[n]; run.TaskDefinition == definition && run.Verdict == journal.Passed {
@@ -95,7 +94,7 @@ func (o rollbacker) releaseOf(ctx context.Context, definition string) (*journal.
 	return o.successful(ctx, func(found string) bool { return found == definition })
 }
 
-// rollBackTogether puts the last good release of all services back. Deployments in flight are stopped.
+// rollBackTogether returns all services to the last good release. Deployments in progress are stopped.
 func rollBackTogether(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	g := newGroup(clients, clock, in)
 	if problems := g.prepare(ctx, false); len(problems) > 0 {
@@ -112,11 +111,11 @@ func rollBackTogether(ctx context.Context, clients Clients, clock clock.Clock, i
 	return g.finish(ctx, g.optimistic(ctx, g.rollback)...)
 }
 
-// stopped is how long a run may take to put its other services back after one was stopped.
+// stopped limits how long a run may take to roll back its other services after one was stopped.
 const stopped = 30 * time.Minute
 
-// stopHeld stops one deployment, or the trial, of the run that holds the lock. That run then puts the
-// others back; if it was interrupted, nobody does, and the rollback that follows does.
+// stopHeld stops one deployment, or the trial, of the run that holds the lock. That run then rolls the others back. If it was
+// interrupted, the rollback that follows does it.
 func (g *group) stopHeld(ctx context.Context, in Input) {
 	at := g.members[0]
 	for _, m := range g.members {
@@ -142,7 +141,7 @@ func (g *group) rollback(ctx context.Context) []*verdict.Problem {
 	open, good := g.past.Run, g.past.LastGood(current)
 	if g.stops && open == nil {
 		if last := len(g.past.Ended) - 1; last >= 0 && g.past.Ended[last].Verdict != journal.Passed {
-			return nil // the stopped run has put everything back
+			return nil // the stopped run has rolled everything back
 		}
 	}
 	switch {
@@ -173,8 +172,7 @@ func (g *group) rollback(ctx context.Context) []*verdict.Problem {
 	return append(g.record(ctx, run, outcome), problems...)
 }
 
-// before is what served before the first deploy that is on record, if that deploy's release serves; nil
-// otherwise.
+// before returns what served before the first recorded deploy if that deploy's release serves now, otherwise nil.
 func (g *group) before(current string) map[string]string {
 	left := g.past.Left()
 	for n := len(g.past.Ended) - 1; n >= 0; n-- {

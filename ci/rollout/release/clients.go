@@ -59,7 +59,7 @@ func Of(c *account.Clients) Clients {
 		Identity: c.STS, Objects: c.Objects}
 }
 
-// dated is the STS client: its answer, the first of all, measures AWS's time.
+// dated is an STS client whose first response also measures AWS's time.
 type dated struct {
 	account.Identity
 	clock *awsclock.Clock

@@ -17,7 +17,7 @@ func warning(name, meaning, remedy string) verdict.Code {
 	return verdict.Code{Name: name, Stage: verdict.Deploy, Meaning: meaning, Remedy: remedy}
 }
 
-// The codes of operating a service.
+// Codes of operating a service.
 var (
 	NotPromoted = failure("NOT_PROMOTED",
 		"Production takes only an image that staging has run, and staging has no record of this one; nothing was changed.",
@@ -46,7 +46,7 @@ var (
 		"Run it where the load balancer can be reached, or set rollout.smoke to an address that can be, or to none, which the report shows")
 )
 
-// The warnings of operating a service.
+// Warnings of operating a service.
 var (
 	AlarmPreexisting = warning("ALARM_PREEXISTING",
 		"An alarm that should guard the deployment is in ALARM already, so ECS ignores all alarms for this deployment.",

@@ -17,11 +17,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Deploy makes the service run an image: first the resources around it, then one update, then the
-// verdict on our own deployment. What is as planned already is not written.
+// Deploy makes the service run an image: first the resources around it, then one update, then the verdict on its own
+// deployment. Resources that match the plan are not written.
 //
-// With further services or one-off tasks, all of them are deployed together: no service is touched before
-// every trial and every task has passed, and if one fails, the others go back too.
+// Further services and one-off tasks are deployed together with it. No service is updated before every trial and every task
+// has passed, and if one fails, the others are rolled back too.
 func Deploy(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	if in.Spec.Together() {
 		return deployTogether(ctx, clients, clock, in)
@@ -37,8 +37,8 @@ func Deploy(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 	return o.finish(ctx, o.optimistic(ctx, deployer{o}.deploy)...)
 }
 
-// optimistic runs an attempt that decides on what was read without a lock, and takes the lock with its
-// first write. If another run wrote in between, the attempt is repeated.
+// optimistic runs an attempt that makes its decisions without the lock and takes the lock with its first write. If another
+// run wrote in between, the attempt is repeated.
 func (o *operation) optimistic(ctx context.Context, attempt func(context.Context) []*verdict.Problem) []*verdict.Problem {
 	for range 5 {
 		o.journalMoved = false
@@ -104,25 +104,25 @@ func (o deployer) deploy(ctx context.Context) []*verdict.Problem {
 	return o.carryOut(ctx, run, deployment.Request{})
 }
 
-// asPlanned reports whether everything is as planned and on record, so that nothing is written.
+// asPlanned reports whether everything matches the plan and is recorded, so that there is nothing to write.
 func (o deployer) asPlanned() bool { return o.past.Run == nil && o.state.Unchanged() && o.recorded() }
 
-// recorded reports whether the journal has this image as the serving one.
+// recorded reports whether the journal has this image as the current release.
 func (o deployer) recorded() bool {
 	last := o.past.Last()
 	return last != nil && last.TaskDefinition == o.state.TaskDefinition()
 }
 
-// settings are what a rollback to this release would restore.
+// settings returns what a rollback to this release would restore.
 func (o deployer) settings() *journal.Settings {
 	if o.plan.Adopts() {
-		return nil // they are not ours
+		return nil // they belong to somebody else
 	}
 	return &journal.Settings{TargetGroups: o.plan.LoadBalancer.TargetGroups, Attributes: o.plan.LoadBalancer.TargetGroupAttributes,
 		GraceSeconds: aws.ToInt32(o.plan.Service.HealthCheckGracePeriodSeconds)}
 }
 
-// resume looks at an interrupted run. The first value is true if its result is the answer.
+// resume handles an interrupted run. The first result is true if its result is the answer.
 func (o deployer) resume(ctx context.Context, open journal.Run) (bool, []*verdict.Problem) {
 	o.stage().Warn(Resumed, "%s of %s by %s, started %s", open.Kind, open.Image, open.By, stamp(open.Started))
 	o.log("found the record of an interrupted run: %s of %s, started %s", open.Kind, open.Image, stamp(open.Started))
@@ -131,7 +131,7 @@ func (o deployer) resume(ctx context.Context, open journal.Run) (bool, []*verdic
 	}
 	d, err := deploymentOf(ctx, o.clients.ECS, open.Deployment)
 	if err != nil || d == nil || !deployment.HasEnded(d.Status, d.FinishedAt) || d.Status == "SUCCESSFUL" {
-		return false, nil // in flight, done, or gone: the deployment finds out
+		return false, nil // in progress, finished or gone: the deployment finds out
 	}
 	// It failed after the run was interrupted. Deploying it again would fail again.
 	outcome := deployment.Follow(ctx, o.clients.ECS, o.clock, o.request(), open.Deployment)
@@ -139,8 +139,7 @@ func (o deployer) resume(ctx context.Context, open journal.Run) (bool, []*verdic
 	return true, o.record(ctx, open, outcome)
 }
 
-// carryOut writes what the service needs, updates it once, follows the deployment, and records its
-// end.
+// carryOut writes what the service needs, updates the service once, follows the deployment, and records its end.
 func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment.Request) []*verdict.Problem {
 	if current := o.state.Service(); current != nil {
 		run.Previous = aws.ToString(current.TaskDefinition)
@@ -196,10 +195,10 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 		outcome.Problem = problem
 	}
 	if tried == nil && (outcome.Problem == nil || !unfinished(outcome.Problem.Code)) {
-		trials{o.observer}.stopLeftTasks(ctx) // no trial was made: the version runs, or its deployment was in flight
+		trials{o.observer}.stopLeftTasks(ctx) // no trial: the version already runs, or its deployment was in progress
 	}
 	if tried != nil && outcome.Problem != nil && outcome.Deployment == "" {
-		// The service was not touched; the resources around it were.
+		// The service was not updated; the resources around it were.
 		outcome.Problem.Published = append(outcome.Problem.Published, o.state.Written()...)
 	}
 	switch oldServes := outcome.Undone || outcome.Deployment == "" && !outcome.Unchanged; {
@@ -218,15 +217,15 @@ func (o deployer) carryOut(ctx context.Context, run journal.Run, with deployment
 	return o.record(ctx, run, outcome)
 }
 
-// settle writes what needs the new version to serve. It does and was verified, so a failure here does not fail
-// the deployment: the next run finds what is still missing.
+// settle writes what can only be written once the new version serves. That version was verified, so a failure here does not
+// fail the deployment: the next run finds what is missing.
 func (o deployer) settle(ctx context.Context) {
 	if problem := o.state.After(ctx); problem != nil {
 		o.stage().Warn(NotAsPlanned, "%s", problem.Cause)
 	}
 }
 
-// addServiceInputs adds the input of the write to the service to a request.
+// addServiceInputs adds the input of the service's update to a request.
 func (o deployer) addServiceInputs(request *deployment.Request, with deployment.Request) error {
 	request.Update = with.Update
 	if !o.state.Exists() {
@@ -237,12 +236,12 @@ func (o deployer) addServiceInputs(request *deployment.Request, with deployment.
 		request.Create = in
 		return nil
 	}
-	// A service that never completed a deployment may be deleted and created again.
+	// A service that never completed a deployment may be deleted and recreated.
 	if in, err := o.state.CreateService(); err == nil {
 		request.Create = in
 	}
 	if with.Update.TaskDefinition != nil {
-		// It may have been registered again meanwhile.
+		// It may have been registered again in the meantime.
 		request.Update.TaskDefinition = aws.String(o.state.TaskDefinition())
 		return nil
 	}
@@ -254,8 +253,8 @@ func (o deployer) addServiceInputs(request *deployment.Request, with deployment.
 	return nil
 }
 
-// inFlight is what to do with a deployment of another version. By default one that an interrupted run
-// of ours left is waited for, and any other is refused.
+// inFlight returns what to do about a deployment of another version. By default a deployment that our own interrupted run
+// left is awaited, and any other is refused.
 func (o deployer) inFlight() deployment.InFlight {
 	switch {
 	case o.in.InFlight != "":
@@ -267,7 +266,7 @@ func (o deployer) inFlight() deployment.InFlight {
 	}
 }
 
-// journalProblem is the problem of an error of the journal.
+// journalProblem converts an error of the journal to a problem.
 func (o *operation) journalProblem(ctx context.Context, err error) *verdict.Problem {
 	if err == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// planTogether compares each service with its plan, and says which tasks would run before.
+// planTogether compares each service with its plan, and lists the tasks that would run first.
 func planTogether(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	g := newGroup(clients, clock, in)
 	g.compares = true
@@ -24,7 +24,7 @@ func planTogether(ctx context.Context, clients Clients, clock clock.Clock, in In
 	}
 	var problems []*verdict.Problem
 	for n, m := range g.members {
-		// The soak is that of all of them, by the journal of the group.
+		// The soak time is that of the group, from the group's journal.
 		all := m.planned(ctx, n == 0)
 		problems = append(problems, m.named(all)...)
 		g.add(m.result, m.label, n > 0)
@@ -33,7 +33,7 @@ func planTogether(ctx context.Context, clients Clients, clock clock.Clock, in In
 	return g.finish(ctx, problems...)
 }
 
-// planTasks says which tasks a deploy runs before it touches a service.
+// planTasks lists the tasks that a deploy runs before it updates a service.
 func (g *group) planTasks() {
 	if len(g.in.Spec.Tasks) == 0 {
 		return
@@ -63,8 +63,8 @@ func (g *group) planTasks() {
 // operationOn is a command for one service.
 type operationOn func(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result
 
-// each runs a command on every service beside each other, and joins the results. A problem of code
-// harmless counts only if all of them have it.
+// each runs a command on every service concurrently and merges the results. A problem with the code harmless counts only if
+// all services have it.
 func each(ctx context.Context, clients Clients, base clock.Clock, in Input, do operationOn, harmless ...verdict.Code) *Result {
 	g := newGroup(clients, base, in)
 	if problem := checkNames(g.in.Spec); problem != nil {
@@ -84,7 +84,7 @@ func each(ctx context.Context, clients Clients, base clock.Clock, in Input, do o
 	quiet := 0
 	for n, m := range g.members {
 		r := results[n]
-		r.Stage.Blocks = slices.DeleteFunc(r.Stage.Blocks, func(b verdict.Block) bool { return b.Title == "Progress" }) // the group's has them
+		r.Stage.Blocks = slices.DeleteFunc(r.Stage.Blocks, func(b verdict.Block) bool { return b.Title == "Progress" }) // the group's result has them
 		g.add(r, m.label, n > 0)
 		if slices.ContainsFunc(harmless, func(c verdict.Code) bool { return c.Name == r.Stage.Code }) {
 			quiet++
@@ -109,7 +109,7 @@ func (g *group) report(label, line string) {
 	}
 }
 
-// destroyTogether deletes the further services first, as the first one's goes with the cluster.
+// destroyTogether deletes the further services first, because the cluster is deleted with the first one.
 func destroyTogether(ctx context.Context, clients Clients, clock clock.Clock, in Input, confirm string, withLogs bool) *Result {
 	g := newGroup(clients, clock, in)
 	if problems := g.prepare(ctx, false); len(problems) > 0 {
@@ -142,9 +142,8 @@ func destroyTogether(ctx context.Context, clients Clients, clock clock.Clock, in
 	return g.finish(ctx, problems...)
 }
 
-// settleTogether ends an interrupted deploy of several services after a command on what was in flight: it
-// is recorded as done if all of them serve the new version, and all go back if one was rolled back. A run
-// that holds the lock does so itself.
+// settleTogether ends an interrupted deploy of several services after a command on their deployments. It is recorded as done
+// if all of them serve the new version; if one was rolled back, all are. A run that holds the lock does this itself.
 func settleTogether(ctx context.Context, clients Clients, base clock.Clock, in Input, first *Result, rejected bool) *Result {
 	g := newGroup(clients, base, in)
 	unsettled := slices.ContainsFunc(first.problems, func(p *verdict.Problem) bool { return unfinished(p.Code) })
@@ -156,7 +155,7 @@ func settleTogether(ctx context.Context, clients Clients, base clock.Clock, in I
 		return first
 	}
 	if first.Stage.Verdict != verdict.Pass && first.Outcome == nil {
-		return first // nothing was in flight, or could be seen
+		return first // nothing was in progress or visible
 	}
 	var then *Result
 	if rejected || first.Stage.Verdict != verdict.Pass {

@@ -13,7 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// evidence reports what the verdict is based on.
+// evidence reports the basis of the verdict.
 func (o *observer) evidence(outcome *deployment.Outcome) {
 	o.result.Outcome = outcome
 	o.stage().Deployment = o.described(outcome)
@@ -33,7 +33,7 @@ func (o *observer) evidence(outcome *deployment.Outcome) {
 		all := outcome.Running == outcome.Desired && outcome.Desired > 0
 		stage.Gate("running tasks", fmt.Sprintf("%d of %d", outcome.Running, outcome.Desired), "all, and at least 1", all)
 	}
-	if len(outcome.Targets) > 0 && outcome.Desired > 0 { // without a number, they are of the version before
+	if len(outcome.Targets) > 0 && outcome.Desired > 0 { // without a number they belong to the previous version
 		healthy := 0
 		for _, t := range outcome.Targets {
 			if t.State == "healthy" {
@@ -58,7 +58,7 @@ func (o *observer) evidence(outcome *deployment.Outcome) {
 	}
 }
 
-// described is the outcome of a deployment for machines; nil if there was none.
+// described returns the outcome of a deployment for machines, or nil if there was none.
 func (o *observer) described(outcome *deployment.Outcome) *verdict.Deployment {
 	d := &verdict.Deployment{
 		ID: outcome.Deployment[strings.LastIndexByte(outcome.Deployment, '/')+1:], Service: aws.ToString(o.plan.Service.ServiceName),
@@ -94,7 +94,7 @@ func written(all []string) string {
 	return fmt.Sprintf("%d resources: %s", len(all), strings.Join(all, ", "))
 }
 
-// smokeEvidence reports the answer of the smoke test's address, if it was requested.
+// smokeEvidence reports the response to the smoke test, if there was one.
 func (o *observer) smokeEvidence() {
 	address := o.smokeAddress()
 	switch {

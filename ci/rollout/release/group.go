@@ -18,23 +18,23 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// group is several services, and one-off tasks, of one image in one call. Its own operation has the
-// journal of all of them, the log and the stage; each member has its service's.
+// group is several services and one-off tasks of one image in one call. Its own operation has the journal of the group, the
+// log and the stage; each member has those of its service.
 //
-// The members take turns (see turns), so nothing here needs a lock.
+// The members take turns (see turns), so no locks are needed here.
 type group struct {
 	*observer
 	members []*member
 	run     journal.Run
-	// tasks is how far the one-off tasks are, and taskProblem why they failed.
+	// tasks is the progress of the one-off tasks, taskProblem the reason why they failed.
 	tasks       progress
 	taskProblem *verdict.Problem
 	outcomes    []taskOutcome
-	// stops is set once a rollback has stopped what another run deploys.
+	// stops is set once a rollback has stopped another run's deployment.
 	stops bool
 }
 
-// progress is how far something is.
+// progress is the state of a task or member.
 type progress int
 
 const (
@@ -49,13 +49,13 @@ type member struct {
 	name  string
 	after []string
 	of    *group
-	// arrived is set when nothing but the others keeps it from being updated, or it is being updated.
-	// ended is set at its end, with problems.
+	// arrived is set when the member only waits for the others before its update, or is being updated. ended is set at its
+	// end, with its problems.
 	arrived, ended bool
 	problems       []*verdict.Problem
 }
 
-// newGroup returns the operations on all services. Each has its own journal beside that of the group.
+// newGroup returns the operations on all services. Each has its own journal besides that of the group.
 func newGroup(clients Clients, clock clock.Clock, in Input) *group {
 	all := in.Spec.Each()
 	first := in
@@ -77,7 +77,7 @@ func newGroup(clients Clients, clock clock.Clock, in Input) *group {
 	return g
 }
 
-// inputOf is the input of one service. Its lines go to the group's log.
+// inputOf returns the input of one service. Its log lines go to the group's log.
 func (g *group) inputOf(in Input, one spec.Spec, n int) Input {
 	in.Spec = one
 	if n > 0 {
@@ -92,7 +92,7 @@ func (g *group) inputOf(in Input, one spec.Spec, n int) Input {
 	return in
 }
 
-// prepare makes the plans, and opens the journals.
+// prepare makes the plans and opens the journals.
 func (g *group) prepare(ctx context.Context, needImage bool) []*verdict.Problem {
 	var all []*verdict.Problem
 	if problem := checkNames(g.in.Spec); problem != nil {
@@ -101,7 +101,7 @@ func (g *group) prepare(ctx context.Context, needImage bool) []*verdict.Problem 
 	for n, m := range g.members {
 		problems := m.operation.prepare(ctx, needImage)
 		if n == 0 && len(problems) > 0 {
-			return problems // most likely those of all
+			return problems // most likely the same for all
 		}
 		all = append(all, m.named(problems)...)
 	}
@@ -114,7 +114,7 @@ func (g *group) prepare(ctx context.Context, needImage bool) []*verdict.Problem 
 		return nil
 	}
 	var problem *verdict.Problem
-	// No service has a point in its name.
+	// Names of services contain no dot.
 	g.journal, problem = journal.Open(g.clients.Objects, g.clock, journal.Options{Root: g.in.Journal, App: g.in.Spec.Application,
 		Environment: g.plan.Environment, Service: *g.plan.Service.ServiceName + ".services", Name: g.in.Name})
 	if problem != nil {
@@ -123,7 +123,7 @@ func (g *group) prepare(ctx context.Context, needImage bool) []*verdict.Problem 
 	return nil
 }
 
-// named adds the service to problems of one of several.
+// named adds the service's name to problems if there are several services.
 func (m *member) named(problems []*verdict.Problem) []*verdict.Problem {
 	for _, p := range problems {
 		if m.label != "" && !strings.HasPrefix(p.Cause, m.label) {
@@ -133,20 +133,20 @@ func (m *member) named(problems []*verdict.Problem) []*verdict.Problem {
 	return problems
 }
 
-// arrive notes that the member's deployment goes on.
+// arrive records that the member's deployment continues.
 func (m *member) arrive() {
 	if m != nil {
 		m.arrived = true
 	}
 }
 
-// changed reports whether the member's service got the new version.
+// changed reports whether the member's service was updated to the new version.
 func (m *member) changed() bool {
 	return m.result.Outcome != nil && !m.result.Outcome.Unchanged && m.result.Outcome.Deployment != ""
 }
 
-// failed is the first problem that ends the whole deploy; nil while there is none. A run that was
-// interrupted, or awaits an approval, has not failed.
+// failed returns the first problem that ends the whole deploy, or nil. A run that was interrupted or waits for an approval
+// has not failed.
 func (g *group) failed() *verdict.Problem {
 	if g.taskProblem != nil && !unfinished(g.taskProblem.Code) {
 		return g.taskProblem
@@ -161,7 +161,7 @@ func (g *group) failed() *verdict.Problem {
 	return nil
 }
 
-// open is the first problem of a run that did not come to its end.
+// open returns the first problem of a run that has not ended.
 func (g *group) open() *verdict.Problem {
 	if g.taskProblem != nil && unfinished(g.taskProblem.Code) {
 		return g.taskProblem
@@ -176,7 +176,7 @@ func (g *group) open() *verdict.Problem {
 	return nil
 }
 
-// abort is why a member in flight must go back; nil while no other failed.
+// abort returns why a member in progress must be rolled back, or nil if no other member failed.
 func (m *member) abort() *verdict.Problem {
 	if why := m.of.failed(); why != nil {
 		return verdict.Problemf(deployment.WithOthers, "another service of the same deploy failed: %s %s", why.Code.Name, why.Cause)
@@ -184,11 +184,11 @@ func (m *member) abort() *verdict.Problem {
 	return nil
 }
 
-// gatePoll is the interval between two looks at the other services.
+// gatePoll is the interval at which the other services are checked.
 const gatePoll = 5 * time.Second
 
-// gate lets a member update its service once every other one is about to, all tasks have ended well, and
-// those that go before it have been deployed.
+// gate lets a member update its service once all other members are ready to, all tasks have succeeded, and its predecessors
+// have been deployed.
 func (g *group) gate(ctx context.Context, m *member) *verdict.Problem {
 	m.arrive()
 	told := false
@@ -210,7 +210,7 @@ func (g *group) gate(ctx context.Context, m *member) *verdict.Problem {
 	}
 }
 
-// verdictOfGate is why a member may not go on, or what it waits for; neither lets it go.
+// verdictOfGate returns why a member may not continue, or what it waits for. If both are empty, it may.
 type verdictOfGate struct {
 	problem *verdict.Problem
 	waits   string
@@ -243,8 +243,7 @@ func (g *group) mayGo(ctx context.Context, m *member) verdictOfGate {
 	return verdictOfGate{}
 }
 
-// serving are the task definitions that the services were last updated to; empty for one that does not
-// exist.
+// serving returns the task definitions that the services were last updated to; empty for a service that does not exist.
 func (g *group) serving() map[string]string {
 	all := map[string]string{}
 	for _, m := range g.members {
@@ -256,7 +255,7 @@ func (g *group) serving() map[string]string {
 	return all
 }
 
-// joined names a release of several services, as one task definition names that of one.
+// joined names a release of several services in the form of a task definition's name.
 func joined(definitions map[string]string) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(definitions)) {
@@ -279,14 +278,14 @@ func (g *group) close(ctx context.Context) {
 	}
 }
 
-// collect moves what the members report into the group's stage.
+// collect adds the members' findings to the group's stage.
 func (g *group) collect() []*verdict.Problem {
 	var problems []*verdict.Problem
 	for n, m := range g.members {
 		g.add(m.result, m.label, n > 0)
 		problems = append(problems, m.problems...)
 	}
-	// What failed comes before those that only went along.
+	// Failures come before services that were only rolled back with them.
 	slices.SortStableFunc(problems, func(a, b *verdict.Problem) int { return along(a) - along(b) })
 	return problems
 }
@@ -303,7 +302,7 @@ func (g *group) add(r *Result, label string, further bool) {
 	stage, from := g.stage(), r.Stage
 	for _, e := range from.Evidence {
 		if further && (e.Name == "account" || e.Name == "image") {
-			continue // the first has it
+			continue // the first result has it
 		}
 		if e.Name != "account" && e.Name != "image" {
 			e.Name = label + e.Name

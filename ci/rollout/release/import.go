@@ -28,22 +28,22 @@ const ImportFile = "pipeline.yaml"
 // Source names the service to import.
 type Source struct {
 	Cluster, Service string
-	// Region is where it is; the configuration's when empty.
+	// Region is its region; it defaults to the configuration's.
 	Region string
-	// Container runs the application; found when empty.
+	// Container is the container that runs the application; it is detected if empty.
 	Container string
-	// Journal is written into the configuration; left out when empty.
+	// Journal is written into the configuration, unless it is empty.
 	Journal string
 }
 
-// Import writes the configuration that adopts a service as it runs. It changes nothing, and checks
-// that with this configuration a plan for the running image changes nothing either.
+// Import writes a configuration that adopts a service as it currently runs. It changes nothing, and verifies that with this
+// configuration a plan for the running image has no changes either.
 func Import(ctx context.Context, clients Clients, clock clock.Clock, in Input, from Source) *Result {
 	o := newOperation(clients, clock, in)
 	return o.finish(ctx, importer{o}.run(ctx, from)...)
 }
 
-// importer writes the configuration of a service as it runs.
+// importer writes the configuration of a running service.
 type importer struct{ *observer }
 
 func (o importer) run(ctx context.Context, from Source) []*verdict.Problem {
@@ -93,7 +93,7 @@ func (o importer) run(ctx context.Context, from Source) []*verdict.Problem {
 	return o.checkImport(ctx, running, image.String())
 }
 
-// checkImport holds what was written against what runs.
+// checkImport compares the written configuration with what runs.
 func (o importer) checkImport(ctx context.Context, running rollout.Running, image string) []*verdict.Problem {
 	o.in.Image = image
 	plan, problems := rollout.NewPlan(o.in.Input)
@@ -121,7 +121,7 @@ func (o importer) checkImport(ctx context.Context, running rollout.Running, imag
 	return nil
 }
 
-// runningImage is the image of a container by the digest that it runs.
+// runningImage returns a container's image by the digest that it runs.
 func runningImage(running rollout.Running, task *ecs.RegisterTaskDefinitionInput, container string) (imageref.Reference, error) {
 	for _, c := range task.ContainerDefinitions {
 		if aws.ToString(c.Name) != container {
@@ -157,7 +157,7 @@ func portOf(task *ecs.RegisterTaskDefinitionInput, container string) int {
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-// applicationName makes a name of an application of a service's.
+// applicationName derives a valid application name from a service's name.
 func applicationName(service string) string {
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(service), "-"), "-")
 	if name == "" || name[0] >= '0' && name[0] <= '9' {
@@ -166,7 +166,7 @@ func applicationName(service string) string {
 	return strings.Trim(name[:min(len(name), 60)], "-")
 }
 
-// importedConfig is the configuration as YAML. Texts are quoted as JSON, which YAML reads.
+// importedConfig renders the configuration as YAML. Strings are quoted as in JSON, which is valid YAML.
 func importedConfig(s spec.Spec, environment string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }

@@ -12,18 +12,17 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Index says whether an image is an index of the images of several platforms. ECS describes what runs by
-// the digest of either.
+// Index tells whether an image is an index of images for several platforms. ECS reports the digest of either the index or the
+// platform's image.
 type Index struct {
-	// Members asks the registry for the images of an index, named by digest: their digests by platform. It
-	// returns none for an image. Nil asks nobody: then no other digest counts.
+	// Members asks the registry for the images of an index, which is named by digest, and returns their digests by platform.
+	// It returns none for a plain image. Nil means that no other digest is accepted.
 	Members func(ctx context.Context, image imageref.Reference) (map[string]string, error)
-	// Expected asks before anything is changed whether the platform of the tasks is there.
+	// Expected asks, before any change, whether the index has an image for the tasks' platform.
 	Expected bool
 }
 
-// checkIndex demands that an index has an image for the tasks. For what else is run the image's own stage
-// has looked at its platform.
+// checkIndex requires that an index has an image for the tasks. The image's own stage has checked everything else.
 func (o *operation) checkIndex(ctx context.Context) *verdict.Problem {
 	if !o.in.Index.Expected || o.in.Index.Members == nil {
 		return nil
@@ -47,13 +46,13 @@ func (o *operation) checkIndex(ctx context.Context) *verdict.Problem {
 	return nil
 }
 
-// members are the digests of the images of an index of the application.
+// members returns the digests of the images in an index of the application.
 func (o *operation) members(ctx context.Context, digest string) ([]string, error) {
 	if o.in.Index.Members == nil {
 		return nil, nil
 	}
 	all, err := o.in.Index.Members(ctx, imageref.Reference{Repository: o.plan.Image.Repository, Digest: digest})
-	if err != nil && !o.in.Index.Expected { // nothing says that it is one: then another digest is another image
+	if err != nil && !o.in.Index.Expected { // not known to be an index, so another digest is another image
 		return nil, nil //nolint:nilerr // see above
 	}
 	return slices.Collect(maps.Values(all)), err

@@ -14,7 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// inFlightDeployments returns the service and its deployments in flight, the newest first.
+// inFlightDeployments returns the service and its deployments in progress, newest first.
 func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []types.ServiceDeployment, *verdict.Problem) {
 	cluster, name := *o.plan.Service.Cluster, *o.plan.Service.ServiceName
 	out, err := o.clients.ECS.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String(cluster), Services: []string{name}})
@@ -44,8 +44,8 @@ func (o *observer) inFlightDeployments(ctx context.Context) (*types.Service, []t
 	return &out.Services[0], all, nil
 }
 
-// unlisted returns the deployment of the journal's open run if it is in flight and ECS does not list it: a list lags
-// behind what was just started. It is newer than what is listed.
+// unlisted returns the deployment of the journal's open run if it is in progress but not yet listed by ECS, whose lists are
+// eventually consistent. It is newer than those listed.
 func unlisted(ctx context.Context, o *operation, listed []types.ServiceDeploymentBrief) (*types.ServiceDeployment, *verdict.Problem) {
 	if o.past.Run == nil || o.past.Run.Deployment == "" ||
 		slices.ContainsFunc(listed, func(d types.ServiceDeploymentBrief) bool {
@@ -63,7 +63,7 @@ func unlisted(ctx context.Context, o *operation, listed []types.ServiceDeploymen
 	return d, nil
 }
 
-// deploymentOf returns nil for a deployment that ECS does not know any more.
+// deploymentOf returns nil if ECS no longer knows the deployment.
 func deploymentOf(ctx context.Context, client ECS, arn string) (*types.ServiceDeployment, error) {
 	out, err := client.DescribeServiceDeployments(ctx, &ecs.DescribeServiceDeploymentsInput{ServiceDeploymentArns: []string{arn}})
 	if err != nil {
@@ -75,7 +75,7 @@ func deploymentOf(ctx context.Context, client ECS, arn string) (*types.ServiceDe
 	return &out.ServiceDeployments[0], nil
 }
 
-// revisionOf returns nil for a revision that ECS does not know.
+// revisionOf returns nil if ECS does not know the revision.
 func revisionOf(ctx context.Context, client ECS, arn string) (*types.ServiceRevision, error) {
 	out, err := client.DescribeServiceRevisions(ctx, &ecs.DescribeServiceRevisionsInput{ServiceRevisionArns: []string{arn}})
 	if err != nil {
@@ -87,7 +87,7 @@ func revisionOf(ctx context.Context, client ECS, arn string) (*types.ServiceRevi
 	return &out.ServiceRevisions[0], nil
 }
 
-// targetOf returns the revision that a deployment in flight targets.
+// targetOf returns the target revision of a deployment in progress.
 func targetOf(ctx context.Context, o *operation, d types.ServiceDeployment) (*types.ServiceRevision, *verdict.Problem) {
 	arn := ""
 	if d.TargetServiceRevision != nil {
@@ -96,7 +96,7 @@ func targetOf(ctx context.Context, o *operation, d types.ServiceDeployment) (*ty
 	return seen(ctx, o, "revision", arn, revisionOf)
 }
 
-// definitionOf returns the task definition that a deployment in flight targets.
+// definitionOf returns the target task definition of a deployment in progress.
 func definitionOf(ctx context.Context, o *operation, d types.ServiceDeployment) (string, *verdict.Problem) {
 	revision, problem := targetOf(ctx, o, d)
 	if problem != nil {
@@ -105,7 +105,7 @@ func definitionOf(ctx context.Context, o *operation, d types.ServiceDeployment) 
 	return aws.ToString(revision.TaskDefinition), nil
 }
 
-// seen describes what ECS names elsewhere, and may not describe for a moment.
+// seen retries a description of something that ECS has listed elsewhere but may not describe yet.
 func seen[T any](ctx context.Context, o *operation, kind, arn string, describe func(context.Context, ECS, string) (*T, error)) (*T,
 	*verdict.Problem) {
 	for gone := (deployment.Absence{}); ; {

@@ -15,7 +15,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// line is an event of a deployment in words.
+// line describes an event of a deployment in words.
 func line(e deployment.Event) string {
 	if e.Status == "" { // our deployment does not exist yet
 		return e.Text
@@ -59,10 +59,10 @@ func (o *observer) targets(ctx context.Context, group string) ([]deployment.Targ
 	return all, nil
 }
 
-// logTail is how many lines of a failed task are reported.
+// logTail is the number of lines reported of a failed task.
 const logTail = 15
 
-// logs reads the last lines that a task's application wrote.
+// logs returns the last lines of a task's log.
 func (o *observer) logs(ctx context.Context, task string) ([]string, error) {
 	group, prefix := "", ""
 	for _, c := range o.plan.TaskDefinition.ContainerDefinitions {

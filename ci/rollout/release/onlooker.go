@@ -12,10 +12,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// alongside acts on a deployment in flight while the run that holds the lock follows it. It does
-// nothing if nobody holds the lock or nothing is in flight. act may make only one call, of those that
-// ECS itself makes safe: stopping a deployment, or answering a pause by its ID. If the holder was
-// interrupted, nobody records the end: then again runs, once the lock has expired.
+// alongside acts on a deployment that another run holds the lock for and follows. It does nothing if nobody holds the lock or
+// nothing is in progress. act may make one call only, of those that ECS itself makes safe: stopping a deployment, or
+// answering a pause by its ID. If the holder was interrupted, nobody records the end; then again runs once the lock has
+// expired.
 func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.ServiceDeployment) ([]*verdict.Problem, bool),
 	again func(context.Context, *types.Service, types.ServiceDeployment) []*verdict.Problem,
 ) ([]*verdict.Problem, bool) {
@@ -41,7 +41,7 @@ func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.
 			continue
 		}
 		if o.result.Outcome != nil && (len(problems) == 0 || !unfinished(problems[0].Code)) && o.holderIsGone(ctx, d) {
-			// again repeats the evidence, and records the end.
+			// again repeats the evidence and records the end.
 			o.stage().Evidence, o.stage().Published = o.stage().Evidence[:evidence], o.stage().Published[:published]
 			return o.optimistic(ctx, func(ctx context.Context) []*verdict.Problem { return again(ctx, service, d) }), true
 		}
@@ -50,10 +50,9 @@ func (o onlooker) alongside(ctx context.Context, act func(*types.Service, types.
 	return nil, false
 }
 
-// holderIsGone waits until the end of a deployment is on record, or until the lock has expired without
-// it.
+// holderIsGone waits until the end of a deployment is recorded, or until the lock expires first.
 func (o onlooker) holderIsGone(ctx context.Context, d types.ServiceDeployment) bool {
-	// A run that was interrupted before the answer to its update has no deployment on record.
+	// A run that was interrupted before the response to its update has recorded no deployment.
 	definition, problem := definitionOf(ctx, o.operation, d)
 	if problem != nil {
 		definition = ""
@@ -81,13 +80,13 @@ func (o onlooker) holderIsGone(ctx context.Context, d types.ServiceDeployment) b
 			o.log("the deployment has ended; waiting until %s records that, or its lock expires", past.Run.By)
 		}
 		if left <= 0 || o.clock.Sleep(ctx, poll) != nil {
-			return false // the holder of the lock is alive, and records it
+			return false // the holder of the lock is alive and will record it
 		}
 		left -= poll
 	}
 }
 
-// onlookerRequest is a request to follow while the holder of the lock decides.
+// onlookerRequest returns a request to follow a deployment without deciding anything, which the holder of the lock does.
 func (o onlooker) onlookerRequest(ctx context.Context, service *types.Service, d types.ServiceDeployment) (deployment.Request,
 	*verdict.Problem) {
 	request := o.followRequest(service)
@@ -102,7 +101,7 @@ func (o onlooker) onlookerRequest(ctx context.Context, service *types.Service, d
 	return request, nil
 }
 
-// lookOn follows a deployment while the holder of the lock decides.
+// lookOn follows a deployment while the holder of the lock makes the decisions.
 func (o onlooker) lookOn(ctx context.Context, service *types.Service, d types.ServiceDeployment, answered string) []*verdict.Problem {
 	request, problem := o.onlookerRequest(ctx, service, d)
 	if problem != nil {

@@ -12,7 +12,7 @@ import (
 
 const stagingName = "staging"
 
-// checkPromotion requires, for production, that staging has run the digest, and for long enough.
+// checkPromotion requires that staging has run the digest long enough before it goes to production.
 func (o deployer) checkPromotion(ctx context.Context) *verdict.Problem {
 	if o.plan.Environment != rollout.Production {
 		return nil
@@ -34,7 +34,7 @@ func (o deployer) checkPromotion(ctx context.Context) *verdict.Problem {
 	return nil
 }
 
-// checkSoak requires that staging has served the digest as long as rollout.soak says.
+// checkSoak requires that staging has served the digest for the time in rollout.soak.
 func (o deployer) checkSoak(ctx context.Context) *verdict.Problem {
 	served, err := o.journal.Served(ctx, stagingName, o.digest())
 	if err != nil && o.in.Override == "" {
@@ -56,7 +56,7 @@ func (o deployer) checkSoak(ctx context.Context) *verdict.Problem {
 	}
 }
 
-// soakedFrom says from when production takes the digest.
+// soakedFrom returns the time from which production accepts the digest.
 func soakedFrom(served journal.Served, soak time.Duration) string {
 	switch {
 	case served.Since.IsZero():
@@ -68,7 +68,7 @@ func soakedFrom(served journal.Served, soak time.Duration) string {
 	}
 }
 
-// planSoak adds to a plan for production from when it takes the digest.
+// planSoak adds that time to a plan for production.
 func (o *observer) planSoak(ctx context.Context) *verdict.Problem {
 	if o.plan.Environment != rollout.Production || o.in.Spec.Soak <= 0 || o.journal == nil {
 		return nil

@@ -36,7 +36,7 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 		defer cancel()
 	}
 	var err error
-	if problem == nil && run.Kind == journal.Deploy && o.member == nil { // with others, it counts when all serve
+	if problem == nil && run.Kind == journal.Deploy && o.member == nil { // together with others, it counts once all of them serve
 		err = o.journal.MarkRan(ctx, o.plan.Image.Written(), o.digest())
 	}
 	if err == nil {
@@ -51,12 +51,12 @@ func (o *operation) record(ctx context.Context, run journal.Run, outcome *deploy
 	return []*verdict.Problem{problem}
 }
 
-// restoreChecks gives the target group of a rolling service the health check of the release that serves. An
-// interrupted run changed it for its own version, and took with it that it was to be changed back.
+// restoreChecks gives the target group of a rolling service the health check of the release that serves. An interrupted run
+// changed the health check for its own version, and the intent to change it back was lost with that run.
 func (o *operation) restoreChecks(ctx context.Context) *verdict.Problem {
 	serves := o.past.Last()
 	if o.past.Run == nil || serves == nil || serves.Settings == nil || o.plan.Adopts() || !o.plan.Balanced() ||
-		o.plan.Service.LoadBalancers[0].AdvancedConfiguration != nil { // then each version has a group of its own
+		o.plan.Service.LoadBalancers[0].AdvancedConfiguration != nil { // each version has its own group
 		return nil
 	}
 	plan, balancer := *o.plan, *o.plan.LoadBalancer
@@ -71,8 +71,8 @@ func (o *operation) restoreChecks(ctx context.Context) *verdict.Problem {
 	return state.After(ctx)
 }
 
-// backward makes problems fit a rollback: the new version of its deployment is the earlier release, and what is told to be
-// deployed again would be the version that was to be left.
+// backward adapts problems to a rollback: the "new version" of its deployment is the earlier release, so a remedy must not
+// propose to deploy the rejected version again.
 func backward(problems ...*verdict.Problem) {
 	for _, p := range problems {
 		if p == nil {

@@ -30,36 +30,35 @@ import (
 
 // Input is the service to operate on, and the options.
 type Input struct {
-	// Input is for the plan. Functions that deploy nothing need no image.
+	// Input is the input of the plan. Functions that deploy nothing need no image.
 	rollout.Input
-	// Journal is s3://bucket/prefix, where the lock and the record are kept; the
-	// configuration's when empty.
+	// Journal is s3://bucket/prefix for the lock and the records; it defaults to the configuration's.
 	Journal string
 	// Name identifies this run in the lock.
 	Name string
-	// Override is the reason to deploy an image to production that staging has not run; empty
-	// refuses such an image.
+	// Override is the reason to deploy an image to production that staging has not run. Without a reason such an image is
+	// refused.
 	Override string
-	// InFlight is what to do with a deployment of another version. Empty waits for one that an
-	// interrupted run of ours left, and refuses any other.
+	// InFlight chooses what happens to another version's deployment. By default one that our interrupted run left is awaited,
+	// and any other is refused.
 	InFlight deployment.InFlight
-	// OnTimeout is what to do with a deployment that does not end in time.
+	// OnTimeout chooses what happens to a deployment that does not end in time.
 	OnTimeout deployment.Policy
-	// AwaitApproval waits at a pause until somebody answers it.
+	// AwaitApproval makes the run wait at a pause until somebody answers it.
 	AwaitApproval bool
-	// LockWait is how long to wait for another run's lock; 0 means until the lock of an interrupted
-	// run has expired, a negative duration means not at all.
+	// LockWait is how long to wait for another run's lock; 0 means until an interrupted run's lock expires, a negative
+	// duration means not at all.
 	LockWait time.Duration
-	// Smoke is the address that is asked over HTTP: empty is the configuration's, or else the
-	// load balancer's with the health path; "none" asks nothing.
+	// Smoke is the URL for the smoke test. It defaults to the configuration's, or else to the load balancer with the health
+	// path; "none" disables the test.
 	Smoke string
-	// Index tells an index from an image.
+	// Index tells whether the image is an index of several platforms.
 	Index Index
-	// Get requests an address and fails unless it answers 200; nil uses HTTP.
+	// Get requests a URL and fails unless the status is 200; nil uses HTTP.
 	Get func(ctx context.Context, address string) error
-	// HTTP asks Prometheus; nil is a client that gives up after 10 seconds.
+	// HTTP is the client for Prometheus; nil is a client with a timeout of 10 seconds.
 	HTTP *http.Client
-	// Progress is called with each line of the log; it may be nil.
+	// Progress receives each line of the log; it may be nil.
 	Progress func(string)
 }
 
@@ -67,16 +66,16 @@ type Input struct {
 type Result struct {
 	// Stage is the verdict with its evidence.
 	Stage verdict.Stage
-	// Plan is the planned state; nil if the input is invalid.
+	// Plan is the desired state; nil if the input is invalid.
 	Plan *rollout.Plan
 	// Changes are the differences between what exists and the plan, if they were compared.
 	Changes []ensure.Change
-	// Changed: something was, or would be, changed.
+	// Changed is set if anything was changed, or would be.
 	Changed bool
-	// Text is the changes as a diff, or the state in words.
+	// Text has the changes as a diff, or describes the state.
 	Text string
-	// Outcome is the result of the deployment, or nil. Of several services it is that of the first, or of
-	// the first that failed.
+	// Outcome is the result of the deployment, or nil. For several services it is that of the first one, or of the first that
+	// failed.
 	Outcome *deployment.Outcome
 
 	problems []*verdict.Problem
@@ -89,45 +88,45 @@ type operation struct {
 	in      Input
 	plan    *rollout.Plan
 	journal *journal.Journal
-	// past is the journal as it was read.
+	// past is the journal as read.
 	past   journal.State
 	state  *ensure.State
 	result *Result
 	lines  []string
-	// holder is the other run that holds the lock while this one acts alongside it, or nil.
+	// holder is the run that holds the lock while this one acts alongside it, or nil.
 	holder *journal.Holder
 	// analyzer measures the new version; nil without an analysis.
 	analyzer *analysis.Analyzer
 	// compares is set for a plan, which writes nothing.
 	compares bool
-	// checkedIndex is set once the platforms of the index were reported.
+	// checkedIndex is set once the platforms of the index were checked.
 	checkedIndex bool
 	// warned is set once the warnings of the account were reported.
 	warned bool
 	// lastSmoke is the last result of the smoke test; nil before the first.
 	lastSmoke *smokeResult
-	// journalMoved is set if another run wrote to the journal before we held the lock.
+	// journalMoved is set if another run wrote to the journal before this one held the lock.
 	journalMoved bool
-	// group are the services that are deployed together with this one; nil without any. further is set
-	// for all but the first of them, and label is the name of each in the log.
+	// group has the services that are deployed together with this one, or is nil. further is set for all but the first; label
+	// is the service's name in the log.
 	group   *group
 	member  *member
 	further bool
 	label   string
 }
 
-// observer reads what AWS knows of the service, and reports it.
+// observer reads the state of the service from AWS and reports it.
 type observer struct{ *operation }
 
-// The roles of the commands. All act on the same operation.
+// Roles of the commands; all act on the same operation.
 type (
 	// deployer updates the service and what surrounds it.
 	deployer struct{ *observer }
-	// rollbacker puts an earlier release back.
+	// rollbacker restores an earlier release.
 	rollbacker struct{ *observer }
-	// trialRollback ends a run whose trial has not reached the service.
+	// trialRollback ends a run whose trial has not reached the service yet.
 	trialRollback struct{ *observer }
-	// trials runs trial tasks, and waits for those of other runs.
+	// trials runs trial tasks and waits for those of other runs.
 	trials struct{ *observer }
 	// onlooker follows a deployment of another run, with or without that run's lock.
 	onlooker struct{ *observer }
@@ -159,7 +158,7 @@ func (o *operation) finish(ctx context.Context, problems ...*verdict.Problem) *R
 	if len(o.lines) > 0 {
 		o.stage().Blocks = append(o.stage().Blocks, verdict.Block{Title: "Progress", Log: strings.Join(o.lines, "\n")})
 	}
-	// The summary of a stage shows only the first gates: results come before what the caller knows.
+	// The summary of a stage shows only the first gates, so results come before facts that the caller knows.
 	slices.SortStableFunc(o.stage().Evidence, func(a, b verdict.Evidence) int { return known(a) - known(b) })
 	o.stage().Judge(problems...)
 	o.result.problems = problems
@@ -181,12 +180,10 @@ func (o *operation) log(format string, args ...any) {
 	}
 }
 
-// emptyDigest is the digest of no content. It is used in plans that are made for their names only
-// and are never deployed.
+// emptyDigest is the SHA-256 of empty content, for plans that are made only for their names and never deployed.
 const emptyDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// NamesOnly is the input of a plan that is made for its names only: one without image gets an image
-// that no registry has.
+// NamesOnly returns the input of a plan that is made only for its names. Without an image it gets one that no registry has.
 func NamesOnly(in rollout.Input) rollout.Input {
 	if in.Image == "" {
 		in.Image = in.Spec.App.Repository + "@" + emptyDigest
@@ -194,7 +191,7 @@ func NamesOnly(in rollout.Input) rollout.Input {
 	return in
 }
 
-// prepare makes the plan and checks the account. It calls nothing but STS.
+// prepare makes the plan and checks the account. It calls only STS.
 func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Problem {
 	if err := ctx.Err(); err != nil {
 		return []*verdict.Problem{verdict.Problemf(rollout.Cancelled, "%v", err)}
@@ -219,7 +216,7 @@ func (o *operation) prepare(ctx context.Context, needImage bool) []*verdict.Prob
 		return []*verdict.Problem{problem}
 	}
 	o.stage().Gate("account", plan.Account+" "+plan.Region+" as "+who, "that of "+plan.Environment, true)
-	if o.in.Journal != "" || !o.compares { // a plan can do without
+	if o.in.Journal != "" || !o.compares { // a plan works without it
 		if o.journal, problem = journal.Open(o.clients.Objects, o.clock, journal.Options{
 			Root: o.in.Journal, App: o.in.Spec.Application, Environment: plan.Environment, Service: *plan.Service.ServiceName, Name: o.in.Name,
 		}); problem != nil {
@@ -272,7 +269,7 @@ func (o *operation) waitForLock(ctx context.Context) *verdict.Problem {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// fence allows a write while we hold the lock, and that of the services deployed together.
+// fence allows writes while this run holds the lock and those of the services deployed with it.
 func (o *operation) fence(ctx context.Context) error {
 	if o.group != nil {
 		if err := o.group.fence(ctx); err != nil {
@@ -310,11 +307,11 @@ func (b leaseClock) Sleep(ctx context.Context, d time.Duration) error {
 	return b.o.fence(ctx)
 }
 
-// compare compares what exists with the plan.
+// compare compares the account with the plan.
 func (o *observer) compare(ctx context.Context) []*verdict.Problem {
 	if o.plan.Adopts() && o.state != nil {
 		if problems := o.adopt(ctx); len(problems) > 0 {
-			return problems // what it was taken over from may be another one by now
+			return problems // it may have changed since the plan was based on it
 		}
 	}
 	state, problem := ensure.Look(ctx, o.ensureClients(), leaseClock{o.operation}, o.plan)
@@ -326,7 +323,7 @@ func (o *observer) compare(ctx context.Context) []*verdict.Problem {
 	return state.Problems()
 }
 
-// request is the request to the deployment package.
+// request returns the request for package deployment.
 func (o *observer) request() deployment.Request {
 	r := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: o.state.TaskDefinition(),
@@ -335,7 +332,7 @@ func (o *observer) request() deployment.Request {
 		Targets: o.targets, Logs: o.logs, Fence: o.fence, Look: o.fence, Progress: func(e deployment.Event) { o.log("%s", line(e)) },
 	}
 	if o.plan.Adopts() {
-		r.HealthPatience = o.plan.Trial.Patience // others may have given it a longer grace period than ours
+		r.HealthPatience = o.plan.Trial.Patience // somebody else may have set a longer grace period
 	}
 	if o.smokeAddress() != "" {
 		r.Probe = o.probeService

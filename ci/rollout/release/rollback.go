@@ -20,9 +20,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Rollback puts the last good release back. A deployment in flight is stopped, and ECS rolls it back.
-// Otherwise the task definition of the last good release is deployed with the target group settings
-// that it had, and followed like any deployment.
+// Rollback restores the last good release. If a deployment is in progress it is stopped, and ECS rolls it back. Otherwise the
+// task definition of the last good release is deployed with its target group settings and followed like any deployment.
 func Rollback(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	if in.Spec.Together() {
 		return rollBackTogether(ctx, clients, clock, in)
@@ -37,7 +36,7 @@ func Rollback(ctx context.Context, clients Clients, clock clock.Clock, in Input)
 	// A deployment that another run follows can be stopped: that run notices and reports it.
 	if problems, done := (onlooker{o}).alongside(ctx, func(service *types.Service, d types.ServiceDeployment) ([]*verdict.Problem, bool) {
 		if open := o.past.Run; open != nil && open.Kind == journal.Rollback {
-			return nil, false // stopping that would bring back the removed version
+			return nil, false // stopping that one would bring the removed version back
 		}
 		if deployment.IsUndone(d.Status) {
 			return onlooker{o}.followRollback(ctx, service, d), true
@@ -90,8 +89,8 @@ func (o rollbacker) rollback(ctx context.Context) []*verdict.Problem {
 	return o.putBack(ctx, *good)
 }
 
-// interruptedRollback reports whether an interrupted rollback of ours is in flight, or done. Rolling
-// that back would bring back the version that was to be removed.
+// interruptedRollback reports whether our interrupted rollback is in progress or finished. Rolling that back would restore
+// the version that was to be removed.
 func (o rollbacker) interruptedRollback(ctx context.Context, current string, running []types.ServiceDeployment) (bool, *verdict.Problem) {
 	open := o.past.Run
 	if open == nil || open.Kind != journal.Rollback || open.TaskDefinition == "" {
@@ -142,7 +141,7 @@ func asProblem(err error) *verdict.Problem {
 	return journal.Problem(err)
 }
 
-// followRollback follows a deployment that is to be rolled back: ROLLED_BACK is success here.
+// followRollback follows a deployment that is being rolled back: ROLLED_BACK is success here.
 func (o onlooker) followRollback(ctx context.Context, service *types.Service, d types.ServiceDeployment) []*verdict.Problem {
 	o.result.Changed = true
 	request := o.followRequest(service)
@@ -176,7 +175,7 @@ func (o onlooker) followRollback(ctx context.Context, service *types.Service, d 
 
 // followRequest is a request to follow another run's deployment without judging it.
 func (o onlooker) followRequest(service *types.Service) deployment.Request {
-	const never = 30 * 24 * time.Hour // longer than ECS lets a deployment last
+	const never = 30 * 24 * time.Hour // longer than ECS allows a deployment to last
 	request := deployment.Request{
 		Cluster: *o.plan.Service.Cluster, Service: *o.plan.Service.ServiceName, TaskDefinition: aws.ToString(service.TaskDefinition),
 		Container: o.plan.Container(), OnTimeout: deployment.Leave, AwaitApproval: true,
@@ -193,7 +192,7 @@ func (o onlooker) followRequest(service *types.Service) deployment.Request {
 	return request
 }
 
-// lastGood returns the release to go back to: the journal's, or else the one that ECS remembers.
+// lastGood returns the release to restore, from the journal or else from ECS.
 func (o rollbacker) lastGood(ctx context.Context, current string) (*journal.Run, *verdict.Problem) {
 	if good := o.past.LastGood(current); good != nil {
 		return good, nil
@@ -230,8 +229,8 @@ func (o rollbacker) successful(ctx context.Context, wanted func(definition strin
 	return nil, verdict.Problemf(NoRelease, "neither the journal nor ECS knows an earlier release of service %s", name)
 }
 
-// imageOf is the image of a revision's application, by the digest that ECS resolved where it is named
-// by a tag; the zero value if ECS does not name it.
+// imageOf returns the image of a revision's application. If it is named by a tag, the digest is the one that ECS resolved;
+// the result is the zero value if ECS does not report it.
 func (o *operation) imageOf(r types.ServiceRevision) imageref.Reference {
 	for _, image := range r.ContainerImages {
 		if aws.ToString(image.ContainerName) != o.plan.Container() {
@@ -246,7 +245,7 @@ func (o *operation) imageOf(r types.ServiceRevision) imageref.Reference {
 	return imageref.Reference{}
 }
 
-// putBack deploys an earlier release as it was.
+// putBack deploys an earlier release with its settings.
 func (o rollbacker) putBack(ctx context.Context, good journal.Run) []*verdict.Problem {
 	input := o.in.Input
 	input.Image = good.Image

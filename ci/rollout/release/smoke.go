@@ -14,13 +14,13 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// None turns the smoke test off.
+// None disables the smoke test.
 const None = "none"
 
-// smokeTimeout bounds one request.
+// smokeTimeout limits one request.
 const smokeTimeout = 10 * time.Second
 
-// smokeAddress is the address that is requested; empty for none.
+// smokeAddress returns the URL to request, or an empty string.
 func (o *observer) smokeAddress() string {
 	switch {
 	case o.in.Smoke == None:
@@ -33,7 +33,7 @@ func (o *observer) smokeAddress() string {
 	return o.state.URL() + o.in.Spec.App.Health
 }
 
-// smokeResult is a result of the smoke test; a nil error is a pass.
+// smokeResult is the result of the smoke test; a nil error means that it passed.
 type smokeResult struct{ err error }
 
 func (o *observer) probeService(ctx context.Context) error {
@@ -50,8 +50,8 @@ func (o *observer) probeService(ctx context.Context) error {
 	return err
 }
 
-// reachable requests the running service before anything is changed: if it cannot be reached from
-// here, no deployment could be verified. The status of its answer does not matter.
+// reachable requests the running service before anything changes. If it cannot be reached from here, no deployment could be
+// verified. The status of the response does not matter.
 func (o *observer) reachable(ctx context.Context) *verdict.Problem {
 	if o.smokeAddress() == "" || !o.serves() {
 		return nil
@@ -68,14 +68,13 @@ func (o *observer) reachable(ctx context.Context) *verdict.Problem {
 // serves reports whether the service has running tasks.
 func (o *observer) serves() bool { return o.state.Exists() && o.state.Service().RunningCount > 0 }
 
-// Get requests an address and fails unless it answers 200 within ten seconds. Redirects are followed
-// within the same host only.
+// Get requests a URL and fails unless the status is 200 within ten seconds. It follows redirects within the same host only.
 func Get(ctx context.Context, address string) error { return get(ctx, address, nil) }
 
-// getAnyName is Get without verifying the certificate: the load balancer is requested by its own name,
-// and its certificate is for the service's.
+// getAnyName is Get without certificate verification: the request uses the load balancer's own name, but the certificate is
+// for the service's.
 func getAnyName(ctx context.Context, address string) error {
-	return get(ctx, address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it only asks whether something answers
+	return get(ctx, address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // only checks that something responds
 }
 
 func get(ctx context.Context, address string, config *tls.Config) error {

@@ -18,8 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Plan shows what Deploy would change, and writes nothing. Result.Changed is true if it would change
-// anything.
+// Plan shows what Deploy would change and writes nothing. Result.Changed tells whether it would change anything.
 func Plan(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	if in.Spec.Together() {
 		return planTogether(ctx, clients, clock, in)
@@ -32,7 +31,7 @@ func Plan(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Re
 	return o.finish(ctx, o.planned(ctx, true)...)
 }
 
-// planned compares, and reports what would change.
+// planned compares the account with the plan and reports the differences.
 func (o *observer) planned(ctx context.Context, soak bool) []*verdict.Problem {
 	problems := o.compare(ctx)
 	if o.state == nil {
@@ -65,8 +64,8 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
-// Status shows what runs, what is in flight, who holds the lock, and the history. It passes unless the
-// service is missing or AWS cannot be asked.
+// Status shows what runs, what is in progress, who holds the lock, and the history. It passes unless the service is missing
+// or AWS cannot be reached.
 func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	if in.Spec.Together() {
 		return each(ctx, clients, clock, in, Status)
@@ -84,8 +83,7 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 	if problem != nil && problem.Code.Name != deployment.TargetMissing.Name {
 		return o.finish(ctx, problem)
 	}
-	// The findings are reported, not judged: starting tasks and draining targets may be part of a
-	// deployment or of a fault.
+	// Findings are reported, not judged: starting tasks and draining targets may belong to a deployment or to a fault.
 	facts := &verdict.Table{Columns: []string{"What", "State"}}
 	add := func(what, state string) {
 		o.stage().Add(what, state)
@@ -134,7 +132,7 @@ func Status(ctx context.Context, clients Clients, clock clock.Clock, in Input) *
 	o.addLinks(address)
 	o.stage().Blocks = append(o.stage().Blocks, history(past))
 	if problem != nil {
-		return o.finish(ctx, problem) // the state above may be that of a first deployment
+		return o.finish(ctx, problem) // the state may be that of a first deployment
 	}
 	return o.finish(ctx)
 }
@@ -205,8 +203,8 @@ func pruning(keep int) operationOn {
 	}
 }
 
-// Prune deregisters old task definitions. It keeps the newest, as many as keep, and those in use: what
-// runs, what a deployment uses, and the target of a rollback.
+// Prune deregisters old task definitions. It keeps the newest ones, as many as keep says, and those in use: what runs, what a
+// deployment uses, and the target of a rollback.
 func Prune(ctx context.Context, clients Clients, clock clock.Clock, in Input, keep int) *Result {
 	if in.Spec.Together() {
 		return each(ctx, clients, clock, in, pruning(keep))
@@ -286,7 +284,7 @@ func Destroy(ctx context.Context, clients Clients, clock clock.Clock, in Input, 
 			return []*verdict.Problem{problem}
 		}
 		if open := o.past.Run; open != nil {
-			// What the interrupted run started is deleted; no later run can resume it.
+			// What the interrupted run started is deleted, so no later run can resume it.
 			run := *open
 			run.Verdict, run.Code, run.Cause = string(verdict.Fail), deployment.TargetMissing.Name, "the service was destroyed"
 			if err := o.journal.End(ctx, run); err != nil {

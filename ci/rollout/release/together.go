@@ -19,8 +19,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// deployTogether deploys several services of one image. No service is touched before the trial of each
-// and every one-off task has passed; if one fails after that, the others go back to what served before.
+// deployTogether deploys several services of one image. No service is updated before each trial and every one-off task has
+// passed. If one fails after that, the others return to their previous release.
 func deployTogether(ctx context.Context, clients Clients, clock clock.Clock, in Input) *Result {
 	g := newGroup(clients, clock, in)
 	if problems := g.prepare(ctx, true); len(problems) > 0 {
@@ -49,7 +49,7 @@ func distinct(all []*verdict.Problem) []*verdict.Problem {
 	return out
 }
 
-// checkNames refuses services that cannot be told apart, or wait for each other.
+// checkNames refuses services with equal names, and services that wait for each other.
 func checkNames(s spec.Spec) *verdict.Problem {
 	names := s.NamesOf()
 	bad := func(format string, args ...any) *verdict.Problem {
@@ -124,14 +124,14 @@ func (g *group) deploy(ctx context.Context) []*verdict.Problem {
 	return g.settle(ctx)
 }
 
-// resume goes on from an interrupted deploy. The first value is true if nothing is left but its end.
+// resume continues an interrupted deploy. The first result is true if only its end remains to be recorded.
 func (g *group) resume(ctx context.Context, open journal.Run) (bool, []*verdict.Problem) {
 	g.stage().Warn(Resumed, "%s of %s by %s, started %s", open.Kind, open.Image, open.By, stamp(open.Started))
 	g.log("found the record of an interrupted run: %s of %s, started %s", open.Kind, open.Image, stamp(open.Started))
 	if open.Kind != journal.Deploy {
 		return false, nil
 	}
-	g.run.Before = open.Before // what served before, in all of them
+	g.run.Before = open.Before // all of them serve their previous release
 	if open.Image != g.run.Image {
 		return false, nil
 	}
@@ -139,13 +139,13 @@ func (g *group) resume(ctx context.Context, open journal.Run) (bool, []*verdict.
 	if open.Verdict == "" {
 		return false, nil
 	}
-	// It had failed, and its services may not all be back.
+	// It had failed, and some of its services may not be rolled back yet.
 	g.run.Verdict, g.run.Code, g.run.Cause = open.Verdict, open.Code, open.Cause
 	problem := verdict.Problemf(deployment.RolledBack, "the interrupted run had failed: %s: %s", open.Code, open.Cause)
 	return true, append([]*verdict.Problem{problem}, g.endFailed(ctx)...)
 }
 
-// eachInTurn runs the members beside each other.
+// eachInTurn runs the members concurrently.
 func (g *group) eachInTurn(ctx context.Context, do func(context.Context, *member)) {
 	var runs []func(clock.Clock)
 	for _, m := range g.members {
@@ -172,7 +172,7 @@ func (g *group) settle(ctx context.Context) []*verdict.Problem {
 		return append([]*verdict.Problem{g.taskProblem}, g.endFailed(ctx)...)
 	}
 	if why := g.open(); why != nil {
-		return []*verdict.Problem{g.taskProblem} // the record stays, so that the next run goes on
+		return []*verdict.Problem{g.taskProblem} // the record stays, so that the next run resumes it
 	}
 	g.run.Services = map[string]string{}
 	for _, m := range g.members {
@@ -182,7 +182,7 @@ func (g *group) settle(ctx context.Context) []*verdict.Problem {
 	return g.record(ctx, g.run, &deployment.Outcome{})
 }
 
-// endFailed puts back what was deployed, and records the end.
+// endFailed rolls back what was deployed, and records the end.
 func (g *group) endFailed(ctx context.Context) []*verdict.Problem {
 	problems := g.goBack(ctx, g.run.Before)
 	if slices.ContainsFunc(problems, func(p *verdict.Problem) bool { return unfinished(p.Code) }) {
@@ -194,14 +194,13 @@ func (g *group) endFailed(ctx context.Context) []*verdict.Problem {
 	return problems
 }
 
-// taskOutcome is a task and how it ended.
+// taskOutcome is a task with its result.
 type taskOutcome struct {
 	spec.Task
 	*oneoff.Outcome
 }
 
-// runTasks runs the one-off tasks in their order, as long as each ends well. by is the member whose turn
-// it is.
+// runTasks runs the one-off tasks in order until one fails. by is the member whose turn it is.
 func (g *group) runTasks(ctx context.Context, by *member) *verdict.Problem {
 	for _, task := range g.in.Spec.Tasks {
 		of := g.members[0]
@@ -230,7 +229,7 @@ func (g *group) runTasks(ctx context.Context, by *member) *verdict.Problem {
 	return nil
 }
 
-// recorded is what an interrupted run of this release recorded of a task.
+// recorded returns what an interrupted run of this release recorded about a task.
 func recorded(run journal.Run, name, definition string) journal.Task {
 	for _, t := range run.Tasks {
 		if t.Name == name && t.TaskDefinition == definition {

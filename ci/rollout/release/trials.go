@@ -18,8 +18,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// runTrial runs one task of the new version, unless trials are off. A rollback runs none: its version
-// has served here, and every minute counts. Tasks that an interrupted run left are stopped.
+// runTrial runs one task of the new version, unless trials are disabled. A rollback runs none: its version has served here,
+// and every minute counts. Tasks left by an interrupted run are stopped.
 func (o trials) runTrial(ctx context.Context, run journal.Run) *trial.Outcome {
 	if o.plan.Trial.Off || run.Kind != journal.Deploy {
 		o.stopLeftTasks(ctx)
@@ -61,8 +61,7 @@ func (o trials) stopLeftTasks(ctx context.Context) {
 	}
 }
 
-// otherTrial reads the journal, and returns another run that holds the lock and has not reached the
-// service yet; nil if there is no such run.
+// otherTrial reads the journal and returns another run that holds the lock and has not reached the service yet, or nil.
 func (o trials) otherTrial(ctx context.Context) (*journal.Run, *journal.Holder, *verdict.Problem) {
 	past, err := o.journal.Read(ctx)
 	if err != nil {
@@ -76,8 +75,8 @@ func (o trials) otherTrial(ctx context.Context) (*journal.Run, *journal.Holder, 
 	return run, holder, nil
 }
 
-// abortTrial ends another run that has not reached the service yet, by stopping its trial task. done is
-// true if nothing is left to roll back; otherwise the caller would roll back the serving release.
+// abortTrial ends another run that has not reached the service yet, by stopping its trial task. done is true if nothing is
+// left to roll back; otherwise the caller would roll back the release that serves.
 func (o trialRollback) abortTrial(ctx context.Context) (problems []*verdict.Problem, done bool) {
 	stopped := 0
 	var seen *journal.Run
@@ -97,7 +96,7 @@ func (o trialRollback) abortTrial(ctx context.Context) (problems []*verdict.Prob
 			return []*verdict.Problem{problem}, true
 		}
 		if deploys {
-			return nil, false // its own deployment, or one that it waits for: that can be stopped
+			return nil, false // its own deployment, or one that it waits for; that can be stopped
 		}
 		tasks, err := trial.Stop(ctx, o.clients.ECS, o.plan.Trial.Task, "rolled back by "+o.in.Name)
 		if err != nil && !noCluster(err) {
@@ -119,7 +118,7 @@ func (o trialRollback) abortTrial(ctx context.Context) (problems []*verdict.Prob
 		seen.By)}, true
 }
 
-// judgeAborted finds out how a run ended that had not reached the service when it was last seen.
+// judgeAborted finds out how a run ended that had not reached the service when last seen.
 func (o trialRollback) judgeAborted(ctx context.Context, seen journal.Run, stopped int) (problems []*verdict.Problem, done bool) {
 	if open := o.past.Run; open != nil && open.Token == seen.Token {
 		if open.Deployment != "" {
@@ -162,15 +161,15 @@ func (o trialRollback) rollBackInterrupted(ctx context.Context, seen journal.Run
 	return o.endInterrupted(ctx, stopped)
 }
 
-// interruptedTrial ends an interrupted run whose trial task still runs: that is then rolled back, and
-// not the serving release. done is true if there was such a run.
+// interruptedTrial ends an interrupted run whose trial task still runs. That run is then rolled back, not the release that
+// serves. done is true if there was such a run.
 func (o trialRollback) interruptedTrial(ctx context.Context, service *types.Service) (problems []*verdict.Problem, done bool) {
 	open := o.past.Run
 	if open == nil || open.Kind != journal.Deploy || open.Deployment != "" || service != nil &&
 		aws.ToString(service.TaskDefinition) == open.TaskDefinition {
 		return nil, false
 	}
-	// An error must not delay a rollback, which reports tasks that may be left.
+	// An error must not delay a rollback, which reports tasks that may remain.
 	if tasks, err := trial.Running(ctx, o.clients.ECS, o.plan.Trial.Task); err != nil || len(tasks) == 0 {
 		return nil, false
 	}
@@ -198,8 +197,8 @@ func (o trialRollback) endInterrupted(ctx context.Context, stopped int) []*verdi
 	return nil
 }
 
-// deploymentInFlight reports whether a deployment of the service is in flight; false without a service
-// or a cluster.
+// deploymentInFlight reports whether the service has a deployment in progress. It is false if the service or the cluster does
+// not exist.
 func (o *observer) deploymentInFlight(ctx context.Context) (bool, *verdict.Problem) {
 	running, err := deployment.InFlightOf(ctx, o.clients.ECS, *o.plan.Service.Cluster, *o.plan.Service.ServiceName)
 	switch {
@@ -212,13 +211,13 @@ func (o *observer) deploymentInFlight(ctx context.Context) (bool, *verdict.Probl
 	}
 }
 
-// noCluster reports ECS's answer before the first deployment has created the cluster.
+// noCluster matches ECS's error before the first deployment has created the cluster.
 func noCluster(err error) bool {
 	var none *types.ClusterNotFoundException
 	return errors.As(err, &none)
 }
 
-// trialPoll is the interval between two looks at another run that has not reached the service.
+// trialPoll is the interval at which another run that has not reached the service is checked.
 const trialPoll = 5 * time.Second
 
 // awaitTrial waits until another run's trial has ended.
@@ -245,7 +244,7 @@ func (o trials) awaitTrial(ctx context.Context) *verdict.Problem {
 		waited = true
 		deploys, problem := o.deploymentInFlight(ctx)
 		if deploys || problem != nil {
-			return problem // its own deployment, or one that it waits for: that is followed
+			return problem // its own deployment, or one that it waits for; that one is followed
 		}
 		if err := o.clock.Sleep(ctx, trialPoll); err != nil {
 			return verdict.Problemf(rollout.Cancelled, "%v", err)

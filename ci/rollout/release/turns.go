@@ -8,9 +8,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/clock"
 )
 
-// turns lets several runs go on beside each other, one of them at a time: while one makes its calls,
-// the others sleep. So they may share what they know without locks, their order is the same whenever
-// their sleeps are, and their calls never add up to a burst.
+// turns runs several runs concurrently but one at a time: while one makes its calls, the others sleep. So they can share
+// state without locks, their order is deterministic for given sleeps, and their calls never add up to a burst.
 type turns struct {
 	clock clock.Clock
 	all   []*turn
@@ -20,13 +19,12 @@ type turns struct {
 type turn struct {
 	of   *turns
 	wake time.Time
-	ctx  context.Context //nolint:containedctx // that of the sleep in progress
+	ctx  context.Context //nolint:containedctx // when the current sleep ends
 	mine chan struct{}
 	done bool
 }
 
-// inTurns runs all of them, in their order, until each has returned. Every run must wait by its clock
-// only.
+// inTurns runs all functions, starting in order, until each has returned. They must only wait with their clock.
 func inTurns(clock clock.Clock, runs ...func(clock.Clock)) {
 	t := &turns{clock: clock}
 	for range runs {
@@ -53,7 +51,7 @@ func inTurns(clock clock.Clock, runs ...func(clock.Clock)) {
 // Now implements Clock.
 func (x *turn) Now() time.Time { return x.of.clock.Now() }
 
-// Sleep implements Clock: it lets the other runs go on until then.
+// Sleep implements Clock. It lets the other runs continue meanwhile.
 func (x *turn) Sleep(ctx context.Context, d time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -63,7 +61,7 @@ func (x *turn) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// pass lets the run go on that is to wake first, and waits for its own turn.
+// pass hands over to the run that wakes first, and waits for its own turn.
 func (t *turns) pass(from *turn) {
 	var next *turn
 	for _, x := range t.all {
@@ -75,7 +73,7 @@ func (t *turns) pass(from *turn) {
 		return
 	}
 	if d := next.due().Sub(t.clock.Now()); d > 0 {
-		_ = t.clock.Sleep(next.ctx, d) // a sleep that is interrupted is over
+		_ = t.clock.Sleep(next.ctx, d) // an interrupted sleep has ended
 	}
 	if next == from {
 		return
@@ -86,7 +84,7 @@ func (t *turns) pass(from *turn) {
 	}
 }
 
-// due is when a run wakes: at once if its context has ended.
+// due returns when a run wakes: immediately if its context has ended.
 func (x *turn) due() time.Time {
 	if x.ctx.Err() != nil {
 		return time.Time{}

@@ -4,7 +4,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The codes of a trial.
+// Codes of a trial.
 var (
 	Failed = verdict.Code{Name: "TRIAL_FAILED", Stage: verdict.Deploy, Outcome: verdict.Fail,
 		Meaning: "The trial task of the new version did not become healthy, so the service was not touched.",

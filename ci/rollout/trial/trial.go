@@ -33,23 +33,23 @@ type ECS interface {
 }
 
 const (
-	// maxFailures is how many tasks must fail: one registry timeout does not fail a version.
+	// maxFailures is how many tasks must fail, because a single registry timeout should not fail a version.
 	maxFailures = 2
-	// maxLaunches limits the launches if the version is not to blame, such as for a failed host.
+	// maxLaunches limits the launches if failures are not the version's fault, such as those of a failed host.
 	maxLaunches = 3
 	// steady is how long a task must stay healthy: two health checks.
 	steady = 15 * time.Second
-	// keepsRunning is how long a task must run of which ECS cannot tell the health.
+	// keepsRunning is how long a task must run whose health ECS cannot tell.
 	keepsRunning = time.Minute
 	// newRole is how long ECS may not know a new role.
 	newRole = 2 * time.Minute
-	// relaunchDelay is the wait after a launch that failed for lack of capacity, or of the role.
+	// relaunchDelay is the delay after a launch that failed because of capacity or an unknown role.
 	relaunchDelay = 15 * time.Second
-	// blind is how long ECS may fail to answer.
+	// blind is how long ECS may fail to respond.
 	blind = 5 * time.Minute
-	// logLag is how long a log may take to be readable.
+	// logLag is how long it may take until a log can be read.
 	logLag = 3 * time.Second
-	// stopAttempts is how often a task is stopped before giving up.
+	// stopAttempts is how many attempts are made to stop a task.
 	stopAttempts = 5
 )
 
@@ -61,18 +61,16 @@ type Request struct {
 	Run string
 	// Patience is how long a task may take to become healthy; 0 means 10 minutes.
 	Patience time.Duration
-	// NoHealthCheck is set if ECS cannot tell the health of the task: it passes when it kept running
-	// for a minute.
+	// NoHealthCheck is set if ECS cannot tell the task's health: it passes after running for a minute.
 	NoHealthCheck bool
-	// CapacityPatience is how long AWS may have no capacity; 0 means 5 minutes.
+	// CapacityPatience is how long AWS may lack capacity; 0 means 5 minutes.
 	CapacityPatience time.Duration
-	// Poll is the interval between two looks; 0 means 5 seconds.
+	// Poll is the polling interval; 0 means 5 seconds.
 	Poll time.Duration
-	// Left is set if an interrupted run may have left tasks: one of the same version is adopted,
-	// all others are stopped.
+	// Left is set if an interrupted run may have left tasks: one of the same version is adopted, all others are stopped.
 	Left bool
-	// Fence checks the lock before every write, Look renews it at every look. An error of either
-	// means that another run has taken the lock. Both may be nil.
+	// Fence checks the lock before every write, Look renews it at every poll. An error from either means that another run has
+	// taken the lock. Both may be nil.
 	Fence, Look func(context.Context) error
 	// Logs returns the last lines that a task's application wrote; nil if logs are not read.
 	Logs func(ctx context.Context, task string) ([]string, error)
@@ -119,10 +117,10 @@ type trial struct {
 	startedAt time.Time
 	// calls counts the launches that ECS answered; it is part of the client token.
 	calls int
-	// reasons are why tasks failed; logLines are the last lines of the task that failed last.
+	// reasons are the causes of the failures; logLines are the last lines of the last failed task.
 	reasons, logLines []string
 	failures          int
-	// noRoomSince is when AWS first had no capacity; zero if it had.
+	// noRoomSince is when capacity was first lacking, or zero.
 	noRoomSince time.Time
 }
 
@@ -152,8 +150,7 @@ func (t *trial) log(format string, args ...any) {
 	}
 }
 
-// adoptTask returns the task of this version that an interrupted run left, if any, and stops all
-// others.
+// adoptTask returns the task of this version that an interrupted run left, if there is one, and stops all others.
 func (t *trial) adoptTask(ctx context.Context) (string, *verdict.Problem) {
 	if !t.Left {
 		return "", nil
@@ -187,7 +184,7 @@ func (t *trial) adoptTask(ctx context.Context) (string, *verdict.Problem) {
 		}
 		t.log("stopped trial task %s of %s, left by an interrupted run", id(arn), id(aws.ToString(d.TaskDefinitionArn)))
 	}
-	for _, arn := range left { // ECS does not describe these yet; they may run
+	for _, arn := range left { // ECS does not describe these yet; they may be running
 		if problem := t.stop(ctx, arn, "left by an interrupted run"); problem != nil {
 			return "", problem
 		}
@@ -246,7 +243,7 @@ func (t *trial) token() string {
 	return fmt.Sprintf("%s-%d", hex.EncodeToString(hash.Sum(nil)[:16]), t.calls)
 }
 
-// waitForCapacity waits, or gives up. A lack of capacity is no evidence against the version.
+// waitForCapacity waits or gives up. Lacking capacity is no evidence against the version.
 func (t *trial) waitForCapacity(ctx context.Context, why string) *verdict.Problem {
 	now := t.clock.Now()
 	if t.noRoomSince.IsZero() {
@@ -268,8 +265,8 @@ func (t *trial) wait(ctx context.Context, d time.Duration) *verdict.Problem {
 	return t.renewLock(ctx)
 }
 
-// countFailure counts a task that did not become healthy. It returns the problem if no further
-// task is to be launched; enough decides that whatever the count.
+// countFailure counts a task that did not become healthy. It returns a problem if no further task should be launched; enough
+// forces that regardless of the count.
 func (t *trial) countFailure(ctx context.Context, task, why string, versionsFault, enough bool) *verdict.Problem {
 	t.log("trial task %s failed: %s", id(task), why)
 	t.reasons = append(t.reasons, why)
@@ -293,8 +290,8 @@ func (t *trial) countFailure(ctx context.Context, task, why string, versionsFaul
 	return problem
 }
 
-// readLog reads the last lines of a failed task. A log may be readable only after seconds, so that
-// of the last task is read a second time.
+// readLog reads the last lines of a failed task. It may take seconds until they can be read, so the log of the last task is
+// read a second time.
 func (t *trial) readLog(ctx context.Context, task string, last bool) {
 	if t.Logs == nil {
 		return

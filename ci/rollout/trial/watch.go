@@ -15,8 +15,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// watch polls a task until it has stayed healthy or has failed, and stops it. If it returns false
-// without a problem, another task must be launched.
+// watch polls a task until it has stayed healthy long enough or has failed, and stops it. If it returns false without a
+// problem, another task must be launched.
 func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem) {
 	launched := t.clock.Now()
 	answered, said := launched, ""
@@ -63,7 +63,7 @@ func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem)
 			problem := t.stop(ctx, task, "the trial has passed")
 			return problem == nil, problem
 		case now.Sub(launched) > t.Patience && healthySince.IsZero():
-			// A task that is healthy by now only has to stay so: looks may be minutes apart.
+			// A task that is healthy by now only has to stay healthy; polls may be minutes apart.
 			why := fmt.Sprintf("after %s it was not healthy, and %s", t.Patience, said)
 			return false, t.stopAfter(ctx, task, t.countFailure(ctx, task, why, true, true))
 		}
@@ -73,7 +73,7 @@ func (t *trial) watch(ctx context.Context, task string) (bool, *verdict.Problem)
 	}
 }
 
-// well reports whether a task is healthy, or runs where nothing more can be known.
+// well reports whether a task is healthy, or is running if its health cannot be known.
 func (t *trial) well(d *types.Task) bool {
 	if t.NoHealthCheck {
 		return aws.ToString(d.LastStatus) == "RUNNING"
@@ -81,7 +81,7 @@ func (t *trial) well(d *types.Task) bool {
 	return d.HealthStatus == types.HealthStatusHealthy
 }
 
-// lasts is how long a task must stay well.
+// lasts returns how long a task must stay well.
 func (t *trial) lasts() time.Duration {
 	if t.NoHealthCheck {
 		return keepsRunning
@@ -124,7 +124,7 @@ func (t *trial) judgeStopped(ctx context.Context, d *types.Task) *verdict.Proble
 	case d.StopCode == types.TaskStopCodeUserInitiated:
 		return verdict.Problemf(Stopped, "trial task %s was stopped: %s; the service was not touched", id(task), why)
 	case deployment.NoRoom(why):
-		t.outcome.Launches-- // it was not launched
+		t.outcome.Launches-- // it was never launched
 		return t.waitForCapacity(ctx, why)
 	case roleNotReady(why) && t.clock.Now().Sub(t.startedAt) < newRole:
 		t.outcome.Launches--
@@ -135,7 +135,7 @@ func (t *trial) judgeStopped(ctx context.Context, d *types.Task) *verdict.Proble
 	}
 }
 
-// stopAfter stops a task that failed or can no longer be seen, and returns its problem.
+// stopAfter stops a task that failed or can no longer be observed, and returns its problem.
 func (t *trial) stopAfter(ctx context.Context, task string, problem *verdict.Problem) *verdict.Problem {
 	stop := t.stop(ctx, task, "the trial has ended")
 	switch {
@@ -150,7 +150,7 @@ func (t *trial) stopAfter(ctx context.Context, task string, problem *verdict.Pro
 	}
 }
 
-// stop stops a task of ours, with retries: nothing else would end it.
+// stop stops a task of ours, with retries, because nothing else would stop it.
 func (t *trial) stop(ctx context.Context, task, why string) *verdict.Problem {
 	for attempt := 1; ; attempt++ {
 		if problem := t.mayWrite(ctx); problem != nil {
@@ -171,8 +171,8 @@ func (t *trial) stop(ctx context.Context, task, why string) *verdict.Problem {
 	}
 }
 
-// stopUnknown stops the trial's tasks when the run was interrupted during a launch: ECS may have
-// launched a task whose ARN we do not know.
+// stopUnknown stops the trial's tasks if the run was interrupted during a launch: ECS may have launched a task whose ARN is
+// unknown.
 func (t *trial) stopUnknown(ctx context.Context, problem *verdict.Problem) *verdict.Problem {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -182,8 +182,8 @@ func (t *trial) stopUnknown(ctx context.Context, problem *verdict.Problem) *verd
 	return problem
 }
 
-// withTask adds the running task to a problem. If this run was interrupted, one last call stops the
-// task first: nothing else would.
+// withTask adds the running task to a problem. If this run was interrupted, one last call stops the task first, because
+// nothing else would.
 func (t *trial) withTask(ctx context.Context, problem *verdict.Problem, task string) *verdict.Problem {
 	if problem.Code == deployment.Interrupted {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
