@@ -25,59 +25,57 @@ var buildScript []byte
 // BuildMode says whether a project is built by its own backend.
 type BuildMode string
 
-// The modes of test.build in pipeline.yaml.
+// Values of test.build in pipeline.yaml.
 const (
-	// BuildAuto builds a project that is a package, and goes on with its plain source, with
-	// a warning, when that fails.
+	// BuildAuto builds a project that is a package. If the build fails, it uses the plain source, with a warning.
 	BuildAuto BuildMode = "auto"
-	// BuildAlways makes a build that fails a problem.
+	// BuildAlways makes a failed build a problem.
 	BuildAlways BuildMode = "always"
-	// BuildNever takes the plain source.
+	// BuildNever uses the plain source.
 	BuildNever BuildMode = "never"
 )
 
 const (
-	// hooksVersion is the library that calls build backends, tomliVersion the parser that
-	// Python 3.10 lacks.
+	// hooksVersion is the version of the library that calls build backends, tomliVersion that of the TOML parser for Python
+	// 3.10.
 	hooksVersion, tomliVersion = "1.2.0", "2.2.1"
-	// projectDir is where a build's results are in a working directory.
+	// projectDir is where the results of builds are, in the working directory.
 	projectDir = ".openstack-rca/project"
 	buildFile  = "openstack_rca_build.py"
 	buildLimit = 20 * time.Minute
-	// maxBuildSaid bounds what a warning repeats of a build, in bytes: the end is what counts.
+	// maxBuildSaid limits how much of a build's output a warning repeats, in bytes from the end.
 	maxBuildSaid = 400
 	maxDescribe  = 1 << 20
 )
 
-// BuildRequest says how the project is built.
+// BuildRequest configures how the project is built.
 type BuildRequest struct {
-	// Mode is BuildAuto when empty.
+	// Mode defaults to BuildAuto.
 	Mode BuildMode
-	// Exclude are globs of the source that no stage sees.
+	// Exclude are globs of files that are hidden from all stages.
 	Exclude []string
-	// Vars are further environment variables of the build; they win over those made here.
+	// Vars are additional environment variables of the build; they override those set here.
 	Vars map[string]string
 }
 
-// Built is what a stage needs so that the packages of the source can be imported.
+// Built is what a stage needs to import the source's packages.
 type Built struct {
-	// Mounts go into the working directory, over the source.
+	// Mounts are mounted into the working directory, over the source.
 	Mounts []runner.Mount
-	// PythonPath and Path are directories of the working directory for the variables of
-	// these names, the first first.
+	// PythonPath and Path are directories of the working directory to add to these variables, in order.
 	PythonPath, Path []string
-	// Packages are the topmost directories of the source that hold modules of the built packages.
+	// Packages are the topmost source directories with modules of the built packages.
 	Packages []string
-	// Generated are the names of the files that the build adds to the source, such as version files.
+	// Generated are the files that the build adds to the source, such as version files.
 	Generated []string
-	// Findings are warnings; Failure is set when a build failed that BuildAlways demands.
+	// Findings are warnings; Failure is set if a build failed that BuildAlways requires.
 	Findings []Finding
 	Failure  error
-	// Summary says in one line what was built; empty when nothing was.
+	// Summary describes in one line what was built, or is empty.
 	Summary string
 }
 
-// Over is a tree of the source with what the build adds to it.
+// Over returns a source tree with the files that the build added.
 func (b *Built) Over(source runner.Files) runner.Files {
 	for _, mount := range b.Mounts {
 		source = source.With(mount.Path, mount.Files)
@@ -85,17 +83,16 @@ func (b *Built) Over(source runner.Files) runner.Files {
 	return source
 }
 
-// Use lets a step that has Over's tree in its working directory import the packages.
+// Use lets a step whose working directory has the tree from Over import the packages.
 func (b *Built) Use(step runner.Step) runner.Step {
 	step.Path, step.PythonPath = b.Path, b.PythonPath
 	return step
 }
 
-// Build builds the packages of the source with their own backends, in an environment of
-// their own, as one step of the runner. What a build adds to the source (version files,
-// compiled modules, metadata, commands) comes back as Mounts; the modules themselves stay
-// in the source, so that coverage counts its files. A build that fails is a finding. The
-// error is for a step that could not be run.
+// Build builds the source's packages with their own backends, in an environment of their own and as one step of the runner.
+// What a build adds to the source (version files, compiled modules, metadata, commands) is returned in Mounts. The modules
+// stay in the source, so that coverage counts its files. A failed build is a finding; the error is for a step that could not
+// run.
 func (p *Project) Build(ctx context.Context, r runner.Runner, source runner.Files, request BuildRequest) (*Built, error) {
 	plain := &Built{PythonPath: p.PythonPath()}
 	if len(p.locals) == 0 {
@@ -137,7 +134,7 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 			globs = append(globs, in(glob.Escape(dir), pattern))
 		}
 	}
-	// A readme and a licence are part of a build, though the stages do not see them.
+	// A build needs the readme and the licence, which are hidden from the stages.
 	described := source.Filter(globs, heavy)
 	version := p.versionFor(request.Vars)
 	if infos := p.infos(version); len(infos) > 0 {
@@ -174,7 +171,7 @@ func (p *Project) buildStep(r runner.Runner, source runner.Files, request BuildR
 	}
 }
 
-// failed is what remains of a project whose build failed.
+// failed returns what is available of a project whose build failed.
 func (p *Project) failed(r runner.Runner, plain *Built, request BuildRequest, dir, cause, output string) *Built {
 	if said := buildSaid(output); said != "" {
 		cause += ": " + said
@@ -184,13 +181,13 @@ func (p *Project) failed(r runner.Runner, plain *Built, request BuildRequest, di
 	return b
 }
 
-// frame is a line of a traceback that says where, or that underlines it.
+// frame matches the lines of a traceback that show locations.
 var frame = regexp.MustCompile(`^\s*(?:File "[^"]*", line \d+|Traceback \(most recent|[\^~ ]+$)`)
 
-// says is a line that begins with an error, in the words of setuptools or of an exception.
+// says matches the first line of an error of setuptools or of an exception.
 var says = regexp.MustCompile(`^\s*(?:error|[\w.]+(?:Error|Exception)): \S`)
 
-// lastIndex is the index of the last line that matches, or -1.
+// lastIndex returns the index of the last matching line, or -1.
 func lastIndex(lines []string, pattern *regexp.Regexp) int {
 	for i, line := range slices.Backward(lines) {
 		if pattern.MatchString(line) {
@@ -200,7 +197,7 @@ func lastIndex(lines []string, pattern *regexp.Regexp) int {
 	return -1
 }
 
-// buildSaid are the last lines of a build that say what went wrong: of a traceback, not the way to it.
+// buildSaid returns the last lines of a build that explain its failure, without the frames of a traceback.
 func buildSaid(output string) string {
 	var said []string
 	lines := safetext.LastLines(output, 15)
@@ -210,12 +207,12 @@ func buildSaid(output string) string {
 		case at:
 			skip = strings.Contains(line, "File ")
 		case skip:
-			skip = false // the code of the frame
+			skip = false // the source line of the frame
 		default:
 			said = append(said, line)
 		}
 	}
-	if at := lastIndex(said, says); at >= 0 { // what follows an error explains it; the beginning matters
+	if at := lastIndex(said, says); at >= 0 { // the lines after an error explain it, so their start matters
 		for said = said[at:]; len(said) > 1 && len(strings.Join(said, " | ")) > maxBuildSaid; {
 			said = said[:len(said)-1]
 		}
@@ -239,7 +236,7 @@ func (b *Built) notBuilt(p *Project, request BuildRequest, dir, cause string) {
 	b.Findings = append(b.Findings, Finding{Code: For(p.Stage, ProjectNotBuilt), Cause: fmt.Sprintf("%s was not built: %s", name, cause)})
 }
 
-// moved warns of modules that the package has under other names than the source: what runs is a copy.
+// moved warns about modules that the package has under other names than the source, because a copy of them runs.
 func (b *Built) moved(stage string, project described) {
 	if len(project.Elsewhere) == 0 {
 		return
@@ -248,7 +245,7 @@ func (b *Built) moved(stage string, project described) {
 	b.Findings = append(b.Findings, Finding{Code: For(stage, ModulesMoved), Cause: cause})
 }
 
-// some are the first n of some names, and how many more there are.
+// some lists the first n names and the number of the others.
 func some(all []string, n int) string {
 	text := strings.Join(all[:min(n, len(all))], ", ")
 	if more := len(all) - n; more > 0 {
@@ -257,7 +254,7 @@ func some(all []string, n int) string {
 	return text
 }
 
-// unbuilt takes the plain source, with the metadata that can be told without a build.
+// unbuilt uses the plain source, with the metadata that is known without a build.
 func (p *Project) unbuilt(r runner.Runner, b *Built) *Built {
 	for _, dir := range p.locals {
 		if dir != "." {
@@ -273,7 +270,7 @@ func (p *Project) unbuilt(r runner.Runner, b *Built) *Built {
 	return b
 }
 
-// rootOf is where the packages of a directory of the source probably lie.
+// rootOf returns the directory that probably contains a package directory's modules.
 func (p *Project) rootOf(dir string) string {
 	if slices.Contains(p.srcs, dir) {
 		return in(dir, "src")
@@ -281,7 +278,7 @@ func (p *Project) rootOf(dir string) string {
 	return dir
 }
 
-// describe is the project's metadata as far as its files state it.
+// describe returns the project's metadata as far as its files state it.
 func (p *Project) describe() map[string][]byte {
 	if !p.Package || p.Name == "" {
 		return nil
@@ -305,14 +302,14 @@ func (p *Project) describe() map[string][]byte {
 	}
 }
 
-// described is what the build left about one package.
+// described is what a build recorded about one package.
 type described struct {
 	Dir, Name, Version         string
 	Roots, Packages, Elsewhere []string
 	Error                      string
 }
 
-// collect reads what the build left.
+// collect reads what the build recorded.
 func (p *Project) collect(ctx context.Context, r runner.Runner, left runner.Files, request BuildRequest) (*Built, error) {
 	out := left.Sub(projectDir)
 	content, err := out.Read(ctx, "project.json", maxDescribe)

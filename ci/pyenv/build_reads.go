@@ -8,25 +8,23 @@ import (
 )
 
 var (
-	// word is what a path, a file name or the name of a module looks like.
+	// word matches anything that looks like a path, a file name or a module name.
 	word = regexp.MustCompile(`[A-Za-z0-9_][A-Za-z0-9_./-]*`)
 	// imported is a package or module that a program imports.
 	imported = regexp.MustCompile(`(?m)^\s*(?:from|import)\s+([A-Za-z_]\w*)`)
-	// compiled are sources of extension modules. A setup.py names them to build, not to read them.
+	// compiled are extensions of sources that setup.py names to compile, not to read.
 	compiled = regexp.MustCompile(`\.(?:c|cc|cpp|cxx|cu|pyx|rs|f|f90)$`)
 )
 
-// versionTables are the tables of pyproject.toml whose values name files or modules that the
-// project's backend reads for its metadata.
+// versionTables are the pyproject.toml tables whose values name files or modules that the backend reads for metadata.
 var versionTables = [][]string{
 	{"tool", "setuptools", "dynamic"}, {"tool", "setuptools", "package-dir"}, {"tool", "hatch", "version"}, {"tool", "hatch", "metadata"},
 	{"tool", "pdm", "version"},
 	{"project", "readme"}, {"project", "license"},
 }
 
-// buildReads are the files of a package that its setup.py, or its settings of the version and the
-// like, name: the backend reads them to tell what the package depends on. A setup.py is a
-// program; each word in it that names a file or a module of the source counts.
+// buildReads returns the files that a package's setup.py or metadata settings name, because the backend reads them to
+// determine dependencies. As setup.py is a program, every word in it that names a source file or module counts.
 func (t *tree) buildReads(dir string) []string {
 	var text strings.Builder
 	text.WriteString(t.text(in(dir, "setup.py")))
@@ -40,7 +38,7 @@ func (t *tree) buildReads(dir string) []string {
 			text.WriteString(" " + value)
 		}
 	}
-	// A name alone may be joined to a directory by the program.
+	// The program may join a bare name to a directory.
 	named := map[string][]string{}
 	for _, file := range t.names {
 		if relative, below := strings.CutPrefix(file, strings.TrimPrefix(in(dir, ".")+"/", "./")); below && !compiled.MatchString(file) {
@@ -49,7 +47,7 @@ func (t *tree) buildReads(dir string) []string {
 	}
 	var found []string
 	for _, m := range imported.FindAllStringSubmatch(t.text(in(dir, "setup.py")), -1) {
-		// It runs the package to ask it for its version, with all that this imports.
+		// It imports the package, and everything that this imports, to ask for the version.
 		for _, file := range t.names {
 			if strings.HasPrefix(file, in(dir, m[1])+"/") && strings.HasSuffix(file, ".py") {
 				found = append(found, file)
@@ -57,7 +55,7 @@ func (t *tree) buildReads(dir string) []string {
 		}
 	}
 	for _, text := range word.FindAllString(t.text(in(dir, "setup.py")), -1) {
-		// A program that names a directory computes the names of the lists in it.
+		// A program that names a directory may compute the names of the lists in it.
 		for _, file := range t.names {
 			if path.Dir(file) == in(dir, strings.Trim(text, "./")) && slices.Contains([]string{".txt", ".in"}, path.Ext(file)) {
 				found = append(found, file)
@@ -67,7 +65,7 @@ func (t *tree) buildReads(dir string) []string {
 	words := word.FindAllString(text.String(), -1)
 	roots := []string{"", "src"}
 	for i := range words {
-		// Packages lie in a directory that package_dir names.
+		// Packages are in a directory that package_dir names.
 		if words[i] = strings.Trim(words[i], "./"); t.below(in(dir, words[i])) && !slices.Contains(roots, words[i]) {
 			roots = append(roots, words[i])
 		}
@@ -87,8 +85,7 @@ func (t *tree) buildReads(dir string) []string {
 	return slices.Compact(found)
 }
 
-// module are the files of a module of a package that is named with slashes, or of the module
-// that an attribute belongs to, below one of the roots.
+// module returns the files of a module, given with slashes or as the owner of an attribute, below one of the roots.
 func (t *tree) module(dir string, roots []string, name string) []string {
 	for ; name != "." && name != "/"; name = path.Dir(name) {
 		for _, root := range roots {
@@ -102,7 +99,7 @@ func (t *tree) module(dir string, roots []string, name string) []string {
 	return nil
 }
 
-// gather appends all texts in a value of TOML.
+// gather appends all strings in a TOML value.
 func gather(to *strings.Builder, value any) {
 	switch value := value.(type) {
 	case string:

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// commandsOf are the commands of a script: a line, a list of lines, or a table with one of these or with words.
+// commandsOf returns the commands of a script, which is a line, a list of lines, or a table with either of these or with
+// words.
 func commandsOf(value any) (all [][]string) {
 	switch value := value.(type) {
 	case string:
@@ -26,7 +27,7 @@ func commandsOf(value any) (all [][]string) {
 	return all
 }
 
-// wordsOf are the words of a command that is a list, with what tox puts in place of a table.
+// wordsOf returns the words of a command given as a list. tox allows tables in it.
 func wordsOf(value any) (words []string) {
 	switch value := value.(type) {
 	case string:
@@ -42,9 +43,9 @@ func wordsOf(value any) (words []string) {
 }
 
 var (
-	// posargs are the arguments that the caller can replace, with those that are used otherwise.
+	// posargs matches arguments that the caller can replace, with their defaults.
 	posargs = regexp.MustCompile(`\{(?:posargs|args)(?::([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}`)
-	// rooted are the names of the source, and of where it is installed, in the settings of tools.
+	// rooted are the placeholders for the source and for the installation in tools' settings.
 	rooted = regexp.MustCompile(`\{(?:toxinidir|tox_root|root|envsitepackagesdir|env_site_packages_dir)\}(?:/|\{/\})`)
 	quoted = regexp.MustCompile(`"[^"]*"|'[^']*'|[^\s"']+`)
 )
@@ -53,7 +54,7 @@ func unrooted(text string) string {
 	return strings.ReplaceAll(rooted.ReplaceAllString(posargs.ReplaceAllString(text, "$1"), ""), "{/}", "/")
 }
 
-// splitWords splits a command line; quotes hold a word together.
+// splitWords splits a command line, respecting quotes.
 func splitWords(text string) (words []string) {
 	text = unrooted(text)
 	end := -1
@@ -69,8 +70,8 @@ func splitWords(text string) (words []string) {
 	return words
 }
 
-// separate are the commands of a line that a shell separates. One that runs in another folder begins with "cd", and what a pipe
-// leads to is left out.
+// separate splits a line into the commands that a shell would separate. A command that runs in another directory begins with
+// "cd". The right side of a pipe is dropped.
 func separate(words []string) (all [][]string) {
 	var one []string
 	moved, piped := false, false

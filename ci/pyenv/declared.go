@@ -13,31 +13,31 @@ import (
 
 // declaration is what a tool that runs the tests installs for them.
 type declaration struct {
-	// label names the place, as in "[testenv] deps of tox.ini".
+	// label names the place, such as "[testenv] deps of tox.ini".
 	label                 string
 	lines, extras, groups []string
-	// left are entries that are not carried over, because they depend on the tool.
+	// left are entries that only the tool itself can use, so they are not installed.
 	left []string
-	// tests reports whether the place is for running tests, and not for development as a whole.
+	// tests is set if the place is for running tests, not for development in general.
 	tests bool
-	// above are the labels of what it has something from.
+	// above are the labels of the places that it inherits from.
 	above []string
 }
 
 func (d declaration) empty() bool { return len(d.lines)+len(d.extras)+len(d.groups) == 0 }
 
-// toolFiles reads what the tools that run tests install for them, with one version of Python.
+// toolFiles reads what the tools that run tests install for them, for one version of Python.
 type toolFiles struct {
 	*tree
 	python string
 }
 
-// testTools are the declarations of PDM, Hatch and tox, in this order.
+// testTools returns the declarations of PDM, Hatch and tox, in this order.
 func (f toolFiles) testTools() []declaration {
 	return slices.Concat(f.pdmGroups(), f.hatchEnvironments(), f.toxEnvironment())
 }
 
-// pdmDevelopment is the place of PDM's groups.
+// pdmDevelopment is the table of PDM's groups.
 const pdmDevelopment = "[tool.pdm.dev-dependencies] of pyproject.toml"
 
 func (f toolFiles) pdmGroups() []declaration {
@@ -58,10 +58,10 @@ func (f toolFiles) pdmGroups() []declaration {
 	return nil
 }
 
-// hatchNames are the environments of Hatch in which tests may run, those for nothing else first.
+// hatchNames are the Hatch environments in which tests may run, dedicated ones first.
 var hatchNames = []string{"hatch-test", "test", "tests", "testing", "dev", "default"}
 
-// hatchPlace is where environments of Hatch are described.
+// hatchPlace is the table of Hatch's environments.
 type hatchPlace struct {
 	envs         table
 	prefix, file string
@@ -75,8 +75,7 @@ func hatchPlaces(t *tree) []hatchPlace {
 
 func (p hatchPlace) label(name string) string { return "[" + p.prefix + name + "] of " + p.file }
 
-// hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or else
-// one that the project calls test or leaves at default.
+// hatchEnvironments reads the environment in which Hatch runs tests: hatch-test, or one called test or default.
 func (f toolFiles) hatchEnvironments() []declaration {
 	for _, place := range hatchPlaces(f.tree) {
 		for _, name := range hatchNames {
@@ -92,11 +91,12 @@ func (f toolFiles) hatchEnvironments() []declaration {
 	return nil
 }
 
-// hatchTools are what Hatch installs into hatch-test beside coverage and pytest, but for pytest-randomly, which it keeps switched off.
+// hatchTools are what Hatch installs into hatch-test besides coverage and pytest, without pytest-randomly, which Hatch
+// disables by default.
 var hatchTools = []string{"pytest-mock", "pytest-rerunfailures", "pytest-xdist[psutil]"}
 
-// hatchEnvironment reads an environment with what it has from its template, which is default unless it says otherwise. The
-// names that led here are not followed again.
+// hatchEnvironment reads an environment, with what it inherits from its template, by default the environment "default".
+// Environments that led here are not followed again.
 func hatchEnvironment(envs table, name string, from []string) (found declaration) {
 	env := envs.sub(name)
 	template := cmp.Or(env.str("template"), "default")
@@ -143,7 +143,7 @@ func condaFile(t *tree, stage string) string {
 }
 
 var (
-	// condaNames are the packages that have another name on PyPI.
+	// condaNames maps conda packages to PyPI packages with another name.
 	condaNames = map[string]string{
 		"pytorch": "torch", "pytorch-cpu": "torch", "pytorch-gpu": "torch", "opencv": "opencv-python", "py-opencv": "opencv-python",
 		"msgpack-python": "msgpack", "matplotlib-base": "matplotlib", "python-graphviz": "graphviz", "pytables": "tables",
@@ -151,7 +151,7 @@ var (
 		"prompt_toolkit": "prompt-toolkit", "tensorflow-gpu": "tensorflow", "tensorflow-base": "tensorflow", "keras-gpu": "keras",
 		"typing_extensions": "typing-extensions", "huggingface_hub": "huggingface-hub", "importlib_metadata": "importlib-metadata",
 	}
-	// condaOnly are packages that are not of Python, or that the environment has anyway.
+	// condaOnly are conda packages that are not Python packages or are always present.
 	condaOnly = regexp.MustCompile(`^(?:python|pip|python_abi|cuda.*|cudnn.*|mkl|mkl-service|blas|openblas|libblas|nomkl|` +
 		`nodejs|git|git-lfs|make|cmake|compilers?|gcc.*|gxx.*|clang.*|libgcc.*|libstdcxx.*|openssl|sqlite|zlib|bzip2|xz|` +
 		`ca-certificates|ffmpeg|graphviz|openjdk|r-.*|_.*|pandoc|hdf5|libgfortran.*|tk|readline|` +
@@ -161,8 +161,8 @@ var (
 	condaSpec = regexp.MustCompile(`^(?:[\w./-]+::)?([A-Za-z0-9._-]+)\s*(.*)$`)
 )
 
-// conda installs the packages of an environment file from PyPI, where most of them have
-// the same name. What has no counterpart there is named.
+// conda installs an environment file's packages from PyPI, where most have the same name. Packages without a counterpart are
+// reported.
 func (d *draft) conda(file string) {
 	d.project.Kind, d.project.From = Conda, []string{file}
 	d.used[file] = true

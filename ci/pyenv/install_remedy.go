@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What uv says when it did not come to choosing versions.
+// Messages of uv from before it resolves versions.
 var (
 	unreached  = regexp.MustCompile("(?:Failed to (?:fetch|download)|error sending request for url)[:` (]*(https?://[^\\s`)]+)")
 	otherHash  = regexp.MustCompile("[Hh]ash mismatch for `([^`]+)`")
@@ -19,8 +19,8 @@ var (
 	statusLine = regexp.MustCompile(`HTTP status (?:client|server) error \((\d{3})`)
 )
 
-// InstallNext is the remedy of an installation that failed, made from what its installer said. It
-// is empty where nothing can be said. The project may be nil: then what it is installed from is unknown.
+// InstallNext returns the remedy for a failed installation, derived from the installer's output, or an empty string. The
+// project may be nil if it is unknown what was to be installed.
 func (p *Project) InstallNext(said string) string {
 	if next := cmp.Or(PythonNext(said), SystemNext(said)); next != "" {
 		return next
@@ -36,7 +36,7 @@ func (p *Project) InstallNext(said string) string {
 	if p == nil || p.Kind == None {
 		return ""
 	}
-	// uv sync finds the interpreter of the environment too old or too new for requires-python, and does not say it.
+	// uv sync refuses the environment's interpreter because of requires-python, but does not say so.
 	if strings.Contains(flat, "No interpreter found for executable name `python`") {
 		return fmt.Sprintf("Install Python %[1]s, which the project asks for: uv python install %[1]s; where uv is missing: pip install uv",
 			p.Python)
@@ -90,7 +90,7 @@ func (p *Project) InstallNext(said string) string {
 	return fmt.Sprintf("Correct what the installer's last lines name in %s, and lock it again: %s", from, compile)
 }
 
-// relocks are how to bring a lock up to date with what it locks, by the tool that owns it.
+// relocks returns the commands that update a lock, by the tool that owns it.
 var relocks = map[Kind]string{
 	UV: relock("uv", "uv lock"), Poetry: relock("poetry", "poetry lock"), PDM: relock("pdm", "pdm lock"),
 	PipfileLock: relock("pipenv", "pipenv lock"),

@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// pointerLimit is more than a pointer has; mostPointers is how many files are looked at, as all or none are fetched.
+	// pointerLimit is larger than any pointer file. mostPointers limits how many files are checked, because either all or
+	// none are fetched.
 	pointerLimit, mostPointers = 1 << 10, 5
 )
 
-// inLFS is a line of .gitattributes for files that Git LFS holds.
+// inLFS matches a line of .gitattributes about files in Git LFS.
 var inLFS = regexp.MustCompile(`(?m)^(?:/|(\*\*/)?)([^\s#]+)[ \t][^\n]*\bfilter=lfs\b`)
 
-// pointer is a file of Git LFS that the stage sees and that was not fetched; empty without one.
+// pointer returns a file visible to the stage that is an unfetched Git LFS pointer, or an empty string.
 func pointer(t *tree) string {
 	var patterns []string
 	for _, m := range inLFS.FindAllStringSubmatch(t.text(".gitattributes"), -1) {
@@ -35,7 +36,7 @@ func pointer(t *tree) string {
 			continue
 		}
 		looked++
-		// One that is larger is the file itself; what cannot be read, the stage reports.
+		// A larger file is the real one. Unreadable files are reported by the stage.
 		if content, err := t.source.Read(t.ctx, name, pointerLimit); err == nil && bytes.HasPrefix(content, []byte("version https://git-lfs")) {
 			return name
 		}

@@ -8,13 +8,13 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// listing is a requirements file that was seen and is not installed, with the packages that it and those it includes name.
+// listing is a requirements file that exists but is not installed, with the packages that it and its includes name.
 type listing struct {
 	file  string
 	names []string
 }
 
-// listUnread reads what the requirements files name that are not installed. One for the tests has pytest, and comes first there.
+// listUnread reads the requirements files that are not installed. For tests, one with pytest comes first.
 func listUnread(d *draft) {
 	for _, name := range d.project.Unread {
 		if !requirementsName.MatchString(name) || withFile(d.project, name) == nil {
@@ -28,7 +28,7 @@ func listUnread(d *draft) {
 				}
 			}
 		}
-		d.wrong = wrong // it is no fault of what is installed
+		d.wrong = wrong // only relevant for what is installed
 		d.project.listed = append(d.project.listed, found)
 	}
 	slices.SortStableFunc(d.project.listed, func(a, b listing) int {
@@ -40,7 +40,7 @@ func listUnread(d *draft) {
 	})
 }
 
-// listingOf is the requirements file that has a package and is not installed; empty if none is.
+// listingOf returns the uninstalled requirements file that lists a package, or an empty string.
 func listingOf(p *Project, name string) string {
 	for _, found := range p.listed {
 		if slices.Contains(found.names, normal(name)) {
@@ -50,7 +50,8 @@ func listingOf(p *Project, name string) string {
 	return ""
 }
 
-// withFile is the key requirements with what is installed and one more file; nil where the key cannot say that.
+// withFile returns the value of the key requirements for what is installed plus one more file, or nil if the key cannot
+// express that.
 func withFile(p *Project, file string) []string {
 	switch p.Kind {
 	case None, Requirements, Hashed, Pyproject, Setuptools:
@@ -71,7 +72,7 @@ func withFile(p *Project, file string) []string {
 	return append(all, file)
 }
 
-// ofSomeTool reports whether the key requirements takes a file that is not pip's.
+// ofSomeTool reports whether the key requirements accepts a file although it is not a pip requirements file.
 func ofSomeTool(name string) bool {
 	environment := path.Ext(name) == ".yml" || path.Ext(name) == ".yaml"
 	return slices.Contains(others, name) || environment && name != "conda-lock.yml"

@@ -11,7 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 )
 
-// buildFiles are what a build backend reads to tell a package's dependencies.
+// buildFiles are what a build backend reads to determine a package's dependencies.
 var buildFiles = []string{
 	"pyproject.toml", "setup.cfg", "setup.py", "*.md", "*.rst", "*.txt", "*.cfg", "*.in", "LICENSE*", "VERSION*", "PKG-INFO", "hatch_build.py",
 	"requirements/*", "*/__init__.py", "src/*/__init__.py", "**/_version.py", "**/version.py", "**/__about__.py", "**/about.py",
@@ -19,10 +19,10 @@ var buildFiles = []string{
 
 func in(dir, name string) string { return strings.TrimPrefix(path.Join(dir, name), "./") }
 
-// manifest is the pyproject.toml of a directory of the source.
+// manifest returns the pyproject.toml of a source directory.
 func (t *tree) manifest(dir string) table { return t.table(in(dir, "pyproject.toml")) }
 
-// installable reports whether a directory is a package that pip could install.
+// installable reports whether pip could install a directory.
 func (t *tree) installable(dir string) bool {
 	toml := t.manifest(dir)
 	setup := parseINI(t.text(in(dir, "setup.cfg")))
@@ -31,14 +31,14 @@ func (t *tree) installable(dir string) bool {
 }
 
 var (
-	// extrasRequire is where a setup.py declares extras, with the name of the variable if one holds them.
+	// extrasRequire matches where setup.py declares extras, with the name of a variable that holds them.
 	extrasRequire = regexp.MustCompile(`extras(?:_require)?\b['"]?\s*[=:]?\s*(\w*)`)
-	// quotedKey is a name that is used as a key, and keyword one that dict() makes a key.
+	// quotedKey matches a quoted key of a dict, keyword one in a call of dict().
 	quotedKey = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*\]?\s*[:=]`)
 	keyword   = regexp.MustCompile(`[(,]\s*(\w+)\s*=`)
 )
 
-// setupExtras are the names in a setup.py that look like those of extras: it is a program, and is not run here.
+// setupExtras returns the likely names of extras in a setup.py, which is a program that is not run here.
 func setupExtras(setup string) []string {
 	at := extrasRequire.FindStringSubmatchIndex(setup)
 	if at == nil {
@@ -63,7 +63,7 @@ func setupExtras(setup string) []string {
 	return found
 }
 
-// extras are the names of the project's extras.
+// extras returns the names of the project's extras.
 func (t *tree) extras() []string {
 	toml := t.manifest(".")
 	found := append(keys(toml.sub("project", "optional-dependencies")), keys(toml.sub("tool", "poetry", "extras"))...)
@@ -78,27 +78,27 @@ func (t *tree) extras() []string {
 	return slices.Compact(found)
 }
 
-// local adds a directory of the source whose package the stage imports.
+// local adds a source directory whose package the stage imports.
 func (d *draft) local(dir string) {
 	if dir != "." && !slices.Contains(d.project.locals, dir) {
 		d.project.locals = append(d.project.locals, dir)
 	}
 }
 
-// own are uv's arguments for what a package of the source depends on. The package itself
-// is not installed into the environment: every change of the source would make a new one.
+// own returns uv's arguments for the dependencies of a source package. The package itself is not installed into the
+// environment; otherwise every change of the source would create a new environment.
 func (d *draft) own(dir string, extras []string) []string {
 	toml := d.manifest(dir)
 	var file string
 	switch {
 	case toml.sub("project") != nil || toml.sub("tool", "poetry") != nil:
 		file = "pyproject.toml"
-	case parseINI(d.text(in(dir, "setup.cfg")))["metadata"]["name"] != "": // it may have the settings of tools alone
+	case parseINI(d.text(in(dir, "setup.cfg")))["metadata"]["name"] != "": // it may only contain settings of tools
 		file = "setup.cfg"
 	case d.has(in(dir, "setup.py")):
 		file = "setup.py"
 	case toml.has("build-system"):
-		file = "pyproject.toml" // its backend has tables of its own, such as flit's
+		file = "pyproject.toml" // the backend has its own tables, such as flit's
 	default:
 		if dir != "." {
 			d.fault("%s has no pyproject.toml, setup.cfg or setup.py, and cannot be installed%s", dir, d.whyMissing(dir))
@@ -114,10 +114,10 @@ func (d *draft) own(dir string, extras []string) []string {
 	}
 	project := toml.sub("project")
 	dynamic := project.strs("dynamic")
-	// With a table of Poetry, uv does not rely on [project] alone.
+	// If there is a Poetry table, uv does not rely on [project] alone.
 	if !project.has("dependencies") || toml.sub("tool", "poetry") != nil ||
 		slices.Contains(dynamic, "dependencies") || slices.Contains(dynamic, "optional-dependencies") {
-		// uv lets the backend tell the dependencies, which reads more than its own file.
+		// uv asks the backend for the dependencies, which reads more than pyproject.toml.
 		for _, pattern := range buildFiles {
 			d.project.globs = append(d.project.globs, in(glob.Escape(dir), pattern))
 		}
@@ -127,12 +127,12 @@ func (d *draft) own(dir string, extras []string) []string {
 	return append([]string{"-r", in(dir, file)}, options("--extra", extras)...)
 }
 
-// sources takes along what [tool.uv.sources] of a package names: uv installs it from there.
+// sources adds the paths in a package's [tool.uv.sources], which uv installs from.
 func (d *draft) sources(dir string) {
 	toml := d.manifest(dir)
 	for _, name := range keys(toml.sub("tool", "uv", "sources")) {
 		all := toml.sub("tool", "uv", "sources")
-		// A source can be a list, for an environment each.
+		// A source can be a list with one entry per environment.
 		for _, source := range append(all.list(name), all.sub(name)) {
 			if where := source.str("path"); where != "" {
 				d.sourcePath(in(dir, "pyproject.toml"), path.Join(dir, where))
@@ -161,10 +161,10 @@ func (d *draft) sources(dir string) {
 	}
 }
 
-// besideIt is a requirement at a place relative to the project, as Hatchling and pdm-backend write it.
+// besideIt matches a requirement at a path relative to the project, in the form of Hatchling and pdm-backend.
 var besideIt = regexp.MustCompile(`@\s*(?:\{root:uri\}|file:///\$\{PROJECT_ROOT\})/([^\s;#]+)`)
 
-// requirements are those of [project] and its extras.
+// requirements returns those of [project] and of its extras.
 func (t table) requirements() []string {
 	project := t.sub("project")
 	all := project.strs("dependencies")
@@ -174,7 +174,7 @@ func (t table) requirements() []string {
 	return all
 }
 
-// members are the directories of the packages of the project's workspace.
+// members returns the package directories of the project's workspace.
 func (t *tree) members() []string {
 	workspace := t.toml.sub("tool", "uv", "workspace")
 	in := func(key, dir string) bool {
@@ -202,7 +202,7 @@ func (d *draft) sourcePath(file, where string) {
 	}
 }
 
-// locals completes the list of the packages in the source with what their builds need.
+// locals adds the packages in the source that the listed packages need for their builds.
 func (d *draft) locals() {
 	if d.project.Package {
 		d.project.locals = append([]string{"."}, d.project.locals...)
@@ -212,7 +212,7 @@ func (d *draft) locals() {
 		system := d.manifest(dir).sub("build-system")
 		requires := system.strs("requires")
 		if len(requires) == 0 {
-			requires = []string{"setuptools>=40.8.0"} // what PEP 517 has pip take
+			requires = []string{"setuptools>=40.8.0"} // pip's default by PEP 517
 		}
 		d.project.requires = append(d.project.requires, requires...)
 	}
@@ -235,7 +235,7 @@ func (t *tree) declaresProject(dir string) bool {
 
 var submodule = regexp.MustCompile(`(?m)^\s*path\s*=\s*(\S.*?)\s*$`)
 
-// whyMissing explains a missing path that lies in an empty submodule, or that exclude leaves out.
+// whyMissing explains a missing path that is in an empty submodule or that exclude hides.
 func (t *tree) whyMissing(name string) string {
 	for _, dir := range t.submodules {
 		if name == dir || strings.HasPrefix(name, dir+"/") {

@@ -8,16 +8,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// lockNames are the names that the stages' lock files have where nothing else is named, in a
-// directory and without one; see usualFiles.
+// lockNames are the names of the stages' lock files that are found without configuration, in a directory and without one; see
+// usualFiles.
 var lockNames = map[string]string{verdict.Test: "test", verdict.Train: "train", verdict.Image: "serve"}
 
-// lockers are the tools that lock what a kind of file declares, by their own command.
+// lockers are the tools that can lock a kind of declaration, with their command.
 var lockers = map[Kind]string{
 	Poetry: "poetry lock", PDM: "pdm lock", Pipfile: "pipenv lock",
 }
 
-// locker is the tool whose own tables pyproject.toml has: another one would not lock what they declare.
+// locker returns the tool whose own tables pyproject.toml has, because another tool would not lock what they declare.
 func locker(d *draft) string {
 	tables := d.toml.sub("tool")
 	switch {
@@ -29,9 +29,8 @@ func locker(d *draft) string {
 	return "uv"
 }
 
-// LockNext says how to lock the project's packages: the command for what is installed, to be
-// typed in the source's root, and the key that names its result where no usual name does. It is
-// the remedy of a project that is not Locked.
+// LockNext is the remedy for a project that is not Locked: the command to run in the root of the source, and the
+// configuration key for its result if that has no usual name.
 func (p *Project) LockNext() string {
 	next := p.lockNext()
 	if len(p.pipsOwn) > 0 && strings.Contains(next, ": uv ") {
@@ -52,7 +51,7 @@ func (p *Project) lockNext() string {
 	case p.requirementsDir:
 		file = "requirements/" + lockNames[p.Stage] + ".lock"
 	case p.Kind == Requirements && !p.named && slices.Equal(p.From, []string{"requirements.txt"}):
-		file = "requirements.lock" // one lock for the stages that share the file: all of them look for it first
+		file = "requirements.lock" // the stages that share the file share one lock, which all of them look for first
 	}
 	compile := func(what ...string) string {
 		command := slices.Concat([]string{"uv pip compile --universal --generate-hashes --python-version", p.Python}, p.options, what,

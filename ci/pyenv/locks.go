@@ -16,14 +16,14 @@ const (
 	pdmVersion          = "2.27.0"
 )
 
-// exported is the file that a lock of another form is converted to.
+// exported is the file that another lock format is converted to.
 const exported = "openstack-rca-exported.txt"
 
-// locked installs from the lock of a tool.
+// locked installs from a tool's lock.
 type locked struct{ *draft }
 
-// uvLock lets uv install from its own lock: it knows indexes, workspaces and hashes.
-// Packages that lie in the source are built with the project instead.
+// uvLock installs with uv from its own lock, because uv knows indexes, workspaces and hashes. Packages in the source are
+// built with the project instead.
 func (d locked) uvLock() {
 	d.project.Kind, d.project.From, d.project.Locked = UV, []string{"uv.lock"}, true
 	d.project.files = append(d.project.files, "pyproject.toml", "uv.lock", "uv.toml")
@@ -56,7 +56,7 @@ func (d locked) uvLock() {
 	}
 	existing := uvGroups(d.toml)
 	if members := lock.sub("manifest").strs("members"); d.stage == verdict.Test && len(members) > 0 {
-		// The tests of a workspace import its members, whether or not the root depends on them.
+		// Tests of a workspace import its members even if the root does not depend on them.
 		sync = append(sync, "--all-packages")
 		for _, pkg := range lock.list("package") {
 			if slices.Contains(members, pkg.str("name")) {
@@ -69,7 +69,7 @@ func (d locked) uvLock() {
 	})
 	own := d.chosen(existing)
 	for _, name := range own {
-		// Of groups that exclude each other, the one that is named after the stage counts.
+		// Of conflicting groups, the one named after the stage is used.
 		groups = slices.DeleteFunc(groups, func(other string) bool { return !slices.Contains(own, other) && conflict(lock, name, other) })
 		if !slices.Contains(groups, name) {
 			groups = append(groups, name)
@@ -83,7 +83,7 @@ func (d locked) uvLock() {
 	d.project.install = [][]string{append(sync, options("--group", groups)...)}
 }
 
-// uvGroups are the names of the project's groups as uv knows them.
+// uvGroups returns the project's group names in uv's sense.
 func uvGroups(toml table) []string {
 	existing := keys(toml.sub("dependency-groups"))
 	if toml.sub("tool", "uv").has("dev-dependencies") {
@@ -92,7 +92,7 @@ func uvGroups(toml table) []string {
 	return existing
 }
 
-// uvDefaultGroups are the names of those that uv installs unless told otherwise.
+// uvDefaultGroups returns the groups that uv installs by default.
 func uvDefaultGroups(toml table) []string {
 	uv := toml.sub("tool", "uv")
 	switch {
@@ -104,7 +104,7 @@ func uvDefaultGroups(toml table) []string {
 	return []string{"dev"}
 }
 
-// conflict reports whether a lock of uv says that two groups exclude each other.
+// conflict reports whether a uv lock declares two groups as conflicting.
 func conflict(lock table, one, other string) bool {
 	sets, _ := lock["conflicts"].([]any)
 	return slices.ContainsFunc(sets, func(set any) bool {
@@ -116,7 +116,7 @@ func conflict(lock table, one, other string) bool {
 	})
 }
 
-// lockedDir is a package in a directory, as a lock names it.
+// lockedDir is a package in a directory, as named in a lock.
 func (d *draft) lockedDir(lock, dir string) {
 	dir = path.Clean(dir)
 	switch {
@@ -130,7 +130,7 @@ func (d *draft) lockedDir(lock, dir string) {
 	}
 }
 
-// pylockFile is the lock of PEP 751 for the stage, or "".
+// pylockFile returns the stage's PEP 751 lock, or an empty string.
 func pylockFile(t *tree, stage string) string {
 	var found []string
 	for _, wanted := range groupNames[stage] {
@@ -164,7 +164,7 @@ func (d locked) pylock(name string) {
 			}
 		}
 	}
-	// A group that is asked for takes the place of those that the lock names as default.
+	// Selected groups replace those that the lock lists as default.
 	lock := d.table(name)
 	groups, extras := chosen(d.stage, lock.strs("dependency-groups")), chosen(d.stage, lock.strs("extras"))
 	if len(groups) > 0 {
@@ -175,8 +175,8 @@ func (d locked) pylock(name string) {
 	d.pipInstall(slices.Concat([]string{"-r", name}, options("--group", groups), options("--extra", extras)))
 }
 
-// export installs from a lock that its own tool turns into a requirements file. A package
-// from git or a directory has no hash; with one, only the hashes that exist are checked.
+// export installs from a lock that its tool converts to a requirements file. Packages from git or a directory have no hash;
+// if there are any, only existing hashes are checked.
 func (d *draft) export(commands [][]string, unhashed bool) {
 	install := []string{"uv", "pip", "install", "--require-hashes", "-r", exported}
 	if unhashed {
@@ -185,7 +185,7 @@ func (d *draft) export(commands [][]string, unhashed bool) {
 	d.project.install = append(slices.Clone(commands), install)
 }
 
-// pdmLock lets PDM export its lock.
+// pdmLock exports the lock with PDM.
 func (d locked) pdmLock() {
 	d.project.Kind, d.project.From = PDM, []string{"pdm.lock"}
 	d.project.files = append(d.project.files, "pyproject.toml", "pdm.lock")
@@ -206,7 +206,7 @@ func (d locked) pdmLock() {
 	d.parts("group", wanted)
 	d.parts("extra", extras)
 	if len(wanted) == 0 {
-		export = append(export, "--prod") // without groups that are named, PDM takes all; beside one it refuses the option
+		export = append(export, "--prod") // without named groups PDM takes all; with one it rejects the option
 	}
 	d.used[pdmDevelopment] = len(wanted) == len(groups)
 	export = append(export, options("-G", append(slices.Clone(extras), wanted...))...)

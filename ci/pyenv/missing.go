@@ -12,25 +12,25 @@ import (
 )
 
 var (
-	// NoModule is what Python says of an import that found nothing.
+	// NoModule matches Python's message about a failed import.
 	NoModule = regexp.MustCompile(`No module named '([\w.]+)'`)
-	// advised is a command that a library prints where it lacks another one.
+	// advised matches a command that a library recommends if another one is missing.
 	advised = regexp.MustCompile("pip3? install (?:-U |--upgrade )?[\"'`]?([A-Za-z0-9][\\w.-]*(?:\\[[\\w,-]+\\])?)")
-	// separators are the characters that names of packages do not differ by.
+	// separators matches the characters that are equivalent in package names.
 	separators = regexp.MustCompile(`[-_.]+`)
-	// requirementName is the name at the beginning of a requirement.
+	// requirementName matches the name at the start of a requirement.
 	requirementName = regexp.MustCompile(`^\s*([A-Za-z0-9][\w.-]*)`)
 )
 
-// provides are the packages whose modules have other names.
+// provides maps modules to packages of another name.
 var provides = map[string]string{"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "yaml": "pyyaml", "PIL": "pillow",
 	"dotenv": "python-dotenv", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "jwt": "pyjwt", "jose": "python-jose",
 	"multipart": "python-multipart", "skimage": "scikit-image", "imblearn": "imbalanced-learn", "psycopg2": "psycopg2-binary"}
 
-// noPlugin is what pytest says of a fixture or of an option in its settings whose plugin is not there.
+// noPlugin matches pytest's message about a fixture or an option whose plugin is missing.
 var noPlugin = regexp.MustCompile(`fixture '(\w+)' not found|unrecognized arguments: (--?[a-z]+(?:-[a-z]+)*)`)
 
-// plugins are the packages that have fixtures and options of pytest which are much used.
+// plugins maps common fixtures and options of pytest to their packages.
 var plugins = map[string]string{
 	"mocker": "pytest-mock", "benchmark": "pytest-benchmark", "httpx_mock": "pytest-httpx", "snapshot": "syrupy",
 	"requests_mock": "requests-mock", "faker": "faker", "freezer": "pytest-freezer", "aiohttp_client": "pytest-aiohttp",
@@ -41,16 +41,16 @@ var plugins = map[string]string{
 	"--ruff": "pytest-ruff", "--random-order": "pytest-random-order", "--nbval": "nbval", "--nbmake": "nbmake",
 }
 
-// adds are the commands of tools that add a package and lock it, for the tests and for the application.
+// adds are the commands that add and lock a package, for the tests and for the application.
 var adds = map[Kind][2]string{UV: {"uv add --dev", "uv add"}, Poetry: {"poetry add --group dev", "poetry add"},
 	PDM: {"pdm add --dev", "pdm add"}, PipfileLock: {"pipenv install --dev", "pipenv install"},
 	Pipfile: {"pipenv install --dev", "pipenv install"}}
 
-// normal is the name of a package as indexes compare it.
+// normal returns the normalised name of a package.
 func normal(name string) string { return separators.ReplaceAllString(strings.ToLower(name), "-") }
 
-// MissingNext is the remedy of a failure whose output says that a module, a shared library or a program was not found: the
-// package to add, or the directory of the source that is not on the path. It is empty for any other failure.
+// MissingNext returns the remedy for a failure whose output says that a module, shared library or program is missing: the
+// package to add, or the source directory to put on the path. It is empty for any other failure.
 func (p *Project) MissingNext(output string) string {
 	if p == nil {
 		return ""
@@ -64,10 +64,10 @@ func (p *Project) MissingNext(output string) string {
 		for _, m := range all {
 			modules = append(modules, m[1])
 		}
-		module, _, part := strings.Cut(all[len(all)-1][1], ".") // the last traceback's
+		module, _, part := strings.Cut(all[len(all)-1][1], ".") // that of the last traceback
 		dir, own := p.modules[module]
 		switch {
-		case own && part: // Python found what it is a part of
+		case own && part: // Python found its parent package
 			return ""
 		case own:
 			return fmt.Sprintf("The source has %s in %s, where Python does not look. Write into pipeline.yaml: %s.vars: {PYTHONPATH: %s}",
@@ -122,7 +122,8 @@ func (p *Project) MissingNext(output string) string {
 	return next
 }
 
-// ownModules are the names by which files and folders of the source could be imported, each with the topmost directory that has it.
+// ownModules maps the names by which the source's files and directories could be imported to the topmost directory that has
+// them.
 func (t *tree) ownModules() map[string]string {
 	own := map[string]string{}
 	for _, name := range t.names {
@@ -138,8 +139,8 @@ func (t *tree) ownModules() map[string]string {
 	return own
 }
 
-// lockStale finds packages that pyproject.toml declares and its lock lacks: the lock was made before. A requirement with a marker is
-// left out, since a lock need not have what no supported Python installs.
+// lockStale finds packages that pyproject.toml declares and its lock lacks, because the lock is older. Requirements with a
+// marker are skipped: a lock may omit what no supported Python installs.
 func (d *draft) lockStale() {
 	lock := map[Kind]string{UV: "uv.lock", Poetry: "poetry.lock", PDM: "pdm.lock"}[d.project.Kind]
 	if lock == "" {

@@ -8,13 +8,13 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// table is a TOML table. Its methods answer the zero value for what is not there or is of
-// another type: the tool that owns the file reports that.
+// table is a TOML table. Its methods return the zero value for a key that is missing or has another type, which the tool that
+// owns the file reports.
 type table map[string]any
 
 func parseTOML(text string) (parsed table, err error) {
 	defer func() {
-		// What somebody commits must not be able to stop the pipeline without a message.
+		// Committed input must not stop the pipeline without a message.
 		if r := recover(); r != nil {
 			parsed, err = nil, fmt.Errorf("not valid TOML: %v", r)
 		}
@@ -30,7 +30,7 @@ func parseTOML(text string) (parsed table, err error) {
 	return parsed, nil
 }
 
-// sub is a table below this one.
+// sub returns a subtable.
 func (t table) sub(path ...string) table {
 	for _, key := range path {
 		switch inner := t[key].(type) {
@@ -55,13 +55,13 @@ func (t table) has(key string) bool {
 	return found
 }
 
-// isFalse reports whether a key is there and false.
+// isFalse reports whether a key is set to false.
 func (t table) isFalse(key string) bool {
 	value, is := t[key].(bool)
 	return is && !value
 }
 
-// strs are the strings of a list; other elements are left out.
+// strs returns the strings of a list and ignores other elements.
 func (t table) strs(key string) []string {
 	list, _ := t[key].([]any)
 	var out []string
@@ -73,7 +73,7 @@ func (t table) strs(key string) []string {
 	return out
 }
 
-// list are the tables of a list of tables.
+// list returns the tables of a list.
 func (t table) list(key string) []table {
 	elements, _ := t[key].([]any)
 	var out []table
@@ -85,7 +85,7 @@ func (t table) list(key string) []table {
 	return out
 }
 
-// ini are the values of an INI file by section and key. Continued lines are joined by line breaks.
+// ini returns the values of an INI file by section and key. Continuation lines are joined with line breaks.
 type ini = map[string]map[string]string
 
 func parseINI(text string) ini {

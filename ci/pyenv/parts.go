@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// withParts is an element of the key requirements that adds extras or groups to what is installed otherwise: ".[cli,dev]".
+// withParts matches an element of the key requirements that adds extras or groups: ".[cli,dev]".
 var withParts = regexp.MustCompile(`^\.\[\s*([\w.-]+(?:\s*,\s*[\w.-]+)*)\s*\]$`)
 
-// splitParts separates the extras and groups that requirements name from the files.
+// splitParts separates extras and groups from files in the key requirements.
 func splitParts(requirements []string) (files, parts []string) {
 	for _, name := range requirements {
 		m := withParts.FindStringSubmatch(name)
@@ -25,10 +25,10 @@ func splitParts(requirements []string) (files, parts []string) {
 	return files, parts
 }
 
-// asked are the extras and groups that a stage asks for by name.
+// asked returns the extras and groups that a stage names.
 type asked struct{ *draft }
 
-// chosen are the usual extras or groups of the stage that exist, and those that pipeline.yaml asks for.
+// chosen returns the existing usual extras or groups of the stage, and those that pipeline.yaml names.
 func (d *draft) chosen(existing []string) []string {
 	found := chosen(d.stage, existing)
 	for _, name := range d.asked {
@@ -39,7 +39,7 @@ func (d *draft) chosen(existing []string) []string {
 	return found
 }
 
-// askedParts are uv's arguments for what the project depends on, with the extras and groups that pipeline.yaml asks for.
+// askedParts returns uv's arguments for the project's dependencies with the extras and groups that pipeline.yaml names.
 func (d asked) askedParts() []string {
 	of := func(existing []string) []string {
 		return slices.DeleteFunc(slices.Clone(d.asked), func(name string) bool { return !slices.Contains(existing, name) })
@@ -50,7 +50,7 @@ func (d asked) askedParts() []string {
 	return append(d.own(".", extras), options("--group", groups)...)
 }
 
-// askedBesides installs them beside the files that pipeline.yaml names.
+// askedBesides installs them besides the files that pipeline.yaml names.
 func (d asked) askedBesides() {
 	if len(d.asked) > 0 {
 		d.project.Locked = false
@@ -58,7 +58,7 @@ func (d asked) askedBesides() {
 	}
 }
 
-// unknownParts reports what pipeline.yaml asks for and no extra or group is called.
+// unknownParts reports names in pipeline.yaml that are neither an extra nor a group.
 func (d asked) unknownParts() {
 	for _, name := range d.asked {
 		if !d.used["extra "+name] && !d.used["group "+name] {
@@ -68,10 +68,10 @@ func (d asked) unknownParts() {
 	}
 }
 
-// setupExtra is an extra that a setup.py writes out.
+// setupExtra matches an extra that is written out in setup.py.
 var setupExtra = regexp.MustCompile(`['"]([A-Za-z0-9._-]+)['"]\s*(?:\]\s*=|:)\s*[\[(]([^\])]*)[\])]`)
 
-// offer notes, by the normalised names of packages, which extras and groups that are not installed declare them.
+// offer records, by normalised package name, which uninstalled extras and groups declare a package.
 func (d asked) offer() {
 	offered, installed := map[string][]string{}, map[string]bool{}
 	add := func(label string, requirements []string) {
@@ -81,7 +81,7 @@ func (d asked) offer() {
 			case m == nil:
 			case !slices.Contains(d.project.Unread, label):
 				installed[normal(m[1])] = true
-			case !slices.Contains(offered[normal(m[1])], label): // one for each marker
+			case !slices.Contains(offered[normal(m[1])], label): // one per marker
 				offered[normal(m[1])] = append(offered[normal(m[1])], label)
 			}
 		}
@@ -101,7 +101,7 @@ func (d asked) offer() {
 	for _, name := range slices.Sorted(maps.Keys(setup)) {
 		add("extra "+name, lines(setup[name]))
 	}
-	if groups := toml.sub("tool", "poetry", "group"); d.project.Kind != UV && d.project.Kind != PDM { // whose locks do not have them
+	if groups := toml.sub("tool", "poetry", "group"); d.project.Kind != UV && d.project.Kind != PDM { // whose locks do not contain them
 		for _, name := range keys(groups) {
 			add("group "+name, keys(groups.sub(name, "dependencies")))
 		}
@@ -130,7 +130,7 @@ func (d asked) offer() {
 	d.project.offered, d.project.asked = offered, d.asked
 }
 
-// alsoLocked adds what packages depend on by the lock that is installed: no extra is needed for it.
+// alsoLocked adds the dependencies in the installed lock: they need no extra.
 func (d asked) alsoLocked(installed map[string]bool) {
 	depend := map[string][]string{}
 	for _, lock := range d.project.From {
@@ -139,9 +139,9 @@ func (d asked) alsoLocked(installed map[string]bool) {
 		}
 		for _, pkg := range d.table(lock).list("package") {
 			name := normal(pkg.str("name"))
-			depend[name] = append(depend[name], keys(pkg.sub("dependencies"))...) // Poetry's form
+			depend[name] = append(depend[name], keys(pkg.sub("dependencies"))...) // Poetry's format
 			for _, of := range pkg.list("dependencies") {
-				depend[name] = append(depend[name], of.str("name")) // uv's
+				depend[name] = append(depend[name], of.str("name")) // uv's format
 			}
 			for _, requirement := range pkg.strs("dependencies") {
 				if m := requirementName.FindStringSubmatch(requirement); m != nil {
@@ -162,8 +162,9 @@ func (d asked) alsoLocked(installed map[string]bool) {
 	}
 }
 
-// Wanted are the extras and groups that are not installed and declare packages which some modules come from: as an element of
-// the key requirements, such as ".[cli,dev]", and as words. Both are empty without any. What the source has itself is no package.
+// Wanted returns the uninstalled extras and groups that declare packages for some missing modules: as an element of the key
+// requirements, such as ".[cli,dev]", and in words. Both are empty if there are none. Modules of the source itself are
+// ignored.
 func (p *Project) Wanted(modules []string) (element, words string) {
 	open := map[string]bool{}
 	for _, module := range modules {
@@ -178,7 +179,7 @@ func (p *Project) Wanted(modules []string) (element, words string) {
 	}
 	var parts, why []string
 	for len(open) > 0 {
-		// The one that has most of what is missing, so that few are installed.
+		// Prefer the one that has most of what is missing, to install few.
 		found := map[string][]string{}
 		for name := range open {
 			for _, label := range p.offered[name] {

@@ -15,12 +15,12 @@ import (
 // pipenv reads the files of Pipenv.
 type pipenv struct{ *draft }
 
-// notCategories are the keys of a file of Pipenv that hold no packages, or those of the application.
+// notCategories are the keys of a Pipenv file that are not categories of packages, or are the application's.
 var notCategories = []string{"source", "requires", "scripts", "pipenv", "build-system", "packages", "dev-packages", "_meta",
 	"default", "develop"}
 
-// categories are the sections that the stage installs: the application's, those for development with the tests, and the
-// project's own that are named after the stage.
+// categories returns the sections that the stage installs: the application's, development packages for the tests, and custom
+// ones named after the stage.
 func (p pipenv) categories(all []string, application, development string) []string {
 	sections := []string{application}
 	if p.stage == verdict.Test {
@@ -37,8 +37,7 @@ func (p pipenv) categories(all []string, application, development string) []stri
 	return append(sections, own...)
 }
 
-// lock turns Pipfile.lock into requirements: its entries are requirements already,
-// spread over the keys of an object.
+// lock converts Pipfile.lock to requirements: its entries are requirements, split into the keys of an object.
 func (p pipenv) lock() {
 	p.project.Kind, p.project.From, p.project.Locked = PipfileLock, []string{"Pipfile.lock"}, true
 	var lock map[string]map[string]any
@@ -80,7 +79,7 @@ func (p pipenv) pipfile() {
 	p.pipInstall(p.generated(out, "Pipfile"))
 }
 
-// variable is a reference to the environment in an address, as Pipenv expands it.
+// variable matches a variable in an address, which Pipenv expands.
 var variable = regexp.MustCompile(`\$\{?\w`)
 
 func pipfileSources(sources []table) []string {
@@ -89,7 +88,7 @@ func pipfileSources(sources []table) []string {
 		address := source.str("url")
 		switch {
 		case address == "" || variable.MatchString(address) || strings.Contains(address, "//pypi.org/"):
-			// The index of this machine serves it, or the address holds a login.
+			// This machine's index serves it, or the address contains credentials.
 		case i == 0:
 			out = append(out, "--index-url "+address)
 		default:
@@ -99,7 +98,7 @@ func pipfileSources(sources []table) []string {
 	return out
 }
 
-// line is the requirement of one entry: "*", ">=1", or an object.
+// line converts one entry to a requirement: "*", ">=1", or an object.
 func (p pipenv) line(file, name string, entry any) (line string, hashed bool) {
 	if text, ok := entry.(string); ok {
 		return strings.TrimSuffix(name+" "+strings.TrimPrefix(text, "*"), " "), false
@@ -135,7 +134,7 @@ func (p pipenv) line(file, name string, entry any) (line string, hashed bool) {
 	return line, len(hashes) > 0
 }
 
-// markerNames are the keys of an entry that are an environment marker each, as in sys_platform = "== 'win32'".
+// markerNames are the keys of an entry that are environment markers, such as sys_platform = "== 'win32'".
 var markerNames = []string{
 	"os_name", "sys_platform", "platform_machine", "platform_python_implementation", "platform_release", "platform_system",
 	"platform_version", "python_version", "python_full_version", "implementation_name", "implementation_version",

@@ -9,7 +9,7 @@ import (
 // pixiInProject is the place of pixi's tables in pyproject.toml.
 const pixiInProject = "[tool.pixi] of pyproject.toml"
 
-// pixiTables are pixi's tables and where they are; nil without any.
+// pixiTables returns pixi's tables and where they are, or nil.
 func pixiTables(t *tree) (tables table, label string) {
 	if t.has("pixi.toml") {
 		return t.table("pixi.toml"), "pixi.toml"
@@ -17,7 +17,7 @@ func pixiTables(t *tree) (tables table, label string) {
 	return t.toml.sub("tool", "pixi"), pixiInProject
 }
 
-// pixi installs what pixi's tables name from PyPI, as conda's files: its conda packages by their names there.
+// pixi installs from PyPI what pixi's tables name, including conda packages under their PyPI names.
 func pixi(d *draft) {
 	tables, label := pixiTables(d.tree)
 	d.project.Kind, d.project.From = Conda, []string{label}
@@ -25,7 +25,7 @@ func pixi(d *draft) {
 	places := []table{tables}
 	features := d.chosen(keys(tables.sub("feature")))
 	if d.stage == verdict.Test && len(features) == 0 {
-		// The environments say which features the tests get, by a name of theirs.
+		// The environments tell which features the tests get, by their names.
 		environments := tables.sub("environments")
 		for _, name := range d.chosen(keys(environments)) {
 			features = append(features, environments.strs(name)...)

@@ -11,14 +11,13 @@ import (
 // poetry reads what Poetry's files declare.
 type poetry struct{ *draft }
 
-// declares reports whether pyproject.toml has dependencies in Poetry's own tables,
-// which no other tool reads.
+// declares reports whether pyproject.toml has dependencies in Poetry's own tables, which no other tool reads.
 func (p poetry) declares() bool {
 	poetry := p.toml.sub("tool", "poetry")
 	return poetry.has("dependencies") && p.toml.sub("project") == nil || len(poetry.sub("group")) > 0 || poetry.has("dev-dependencies")
 }
 
-// groups are the groups that the stage needs.
+// groups returns the groups that the stage needs.
 func (p poetry) groups() []string {
 	poetry := p.toml.sub("tool", "poetry")
 	var byDefault, all []string
@@ -52,7 +51,7 @@ func (p poetry) groups() []string {
 	return groups
 }
 
-// lock lets Poetry export its lock.
+// lock exports the lock with Poetry.
 func (p poetry) lock() {
 	p.project.files = append(p.project.files, "pyproject.toml", "poetry.lock")
 	groups := p.groups()
@@ -65,7 +64,7 @@ func (p poetry) lock() {
 	}, options("--with", groups), options("--extras", extras))
 	unhashed := false
 	lock := p.table("poetry.lock")
-	files := lock.sub("metadata", "files") // where Poetry 1 has them; some of its versions wrote empty lists
+	files := lock.sub("metadata", "files") // Poetry 1 has them here; some versions wrote empty lists
 	for _, pkg := range lock.list("package") {
 		if name := pkg.str("name"); files.has(name) && len(files.list(name)) == 0 || pkg.has("files") && len(pkg.list("files")) == 0 {
 			unhashed = true
@@ -85,7 +84,7 @@ func (p poetry) lock() {
 	p.export([][]string{export}, unhashed)
 }
 
-// unlocked installs what Poetry's tables declare without a lock: uv resolves it.
+// unlocked installs what Poetry's tables declare without a lock; uv resolves it.
 func (p poetry) unlocked() {
 	p.project.Kind, p.project.From = Pyproject, []string{"pyproject.toml"}
 	poetry := p.toml.sub("tool", "poetry")
@@ -111,7 +110,7 @@ func (p poetry) unlocked() {
 	} else {
 		args = p.own(".", p.chosen(keys(p.toml.sub("project", "optional-dependencies"))))
 		for _, name := range keys(poetry.sub("dependencies")) {
-			// Poetry installs it to be edited: its files in the source are those that are tested.
+			// Poetry installs it as editable, so the files in the source are the ones under test.
 			if where := poetry.sub("dependencies", name).str("path"); where != "" {
 				p.sourcePath("pyproject.toml", where)
 			}
@@ -145,7 +144,7 @@ func (p poetry) unlocked() {
 	p.pipInstall(args)
 }
 
-// entry are the requirements of one entry: a constraint, an object, or a list of these.
+// entry converts an entry to requirements: a constraint, an object, or a list of these.
 func (p poetry) entry(name string, entry any, optional []string) []string {
 	if list, ok := entry.([]any); ok {
 		var out []string
@@ -186,7 +185,7 @@ func (p poetry) entry(name string, entry any, optional []string) []string {
 	return []string{name + extras + poetryConstraint(fields.str("version")) + marker}
 }
 
-// poetryMarker is the environment marker of an entry.
+// poetryMarker returns an entry's environment marker.
 func poetryMarker(t table) string {
 	var all []string
 	if m := t.str("markers"); m != "" {
@@ -207,11 +206,11 @@ func poetryMarker(t table) string {
 	return " ; " + strings.Join(all, " and ")
 }
 
-// poetryConstraint turns a constraint of Poetry into a specifier of PEP 440.
-// Source: Poetry's documentation, "Dependency specification".
+// poetryConstraint converts a Poetry constraint to a PEP 440 specifier. Source: Poetry's documentation, "Dependency
+// specification".
 func poetryConstraint(constraint string) string {
 	if strings.Contains(constraint, "|") {
-		return "" // alternatives have no counterpart: uv takes any version
+		return "" // alternatives have no counterpart, so any version is accepted
 	}
 	var out []string
 	for _, part := range strings.FieldsFunc(constraint, func(r rune) bool { return r == ',' }) {
@@ -238,8 +237,8 @@ func poetryConstraint(constraint string) string {
 	return " " + strings.Join(out, ",")
 }
 
-// caret and tilde are the part of a version that a constraint lets grow: the left-most that
-// is not zero, and the minor.
+// caret and tilde return the part of a version that a constraint lets grow: the leftmost non-zero number, and the minor
+// version.
 func caret(parts []int) int {
 	for i, n := range parts {
 		if n != 0 {
@@ -251,7 +250,7 @@ func caret(parts []int) int {
 
 func tilde(parts []int) int { return min(1, len(parts)-1) }
 
-// upper is the first version that a constraint excludes.
+// upper returns the first version that a constraint excludes.
 func upper(version string, grows func([]int) int) string {
 	var parts []int
 	for _, text := range strings.Split(version, ".") {

@@ -22,10 +22,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Kind names what an environment is installed from.
+// Kind names the source of an environment's packages.
 type Kind string
 
-// The kinds, the most exact first.
+// Kinds, most exact first.
 const (
 	Hashed       Kind = "requirements with hashes"
 	UV           Kind = "uv.lock"
@@ -42,105 +42,101 @@ const (
 	None         Kind = "nothing"
 )
 
-// Request says which environment is asked for.
+// Request selects an environment.
 type Request struct {
-	// Stage is verdict.Test, verdict.Train or verdict.Image (serving); Test when empty.
+	// Stage is verdict.Test, verdict.Train or verdict.Image (serving); it defaults to Test.
 	Stage string
-	// Requirements are the files that pipeline.yaml names; with none, the usual files
-	// of a Python project are looked for.
+	// Requirements are the files that pipeline.yaml names. Without any, the usual files of a Python project are searched.
 	Requirements []string
 	// Python is the version of the environment, "3.11".
 	Python string
-	// Exclude are the globs whose files the source has lost, to explain what is missing.
+	// Exclude are the globs whose files are hidden, to explain what is missing.
 	Exclude []string
-	// System are the packages of Debian that the environment needs besides.
+	// System are the additional Debian packages.
 	System []string
 }
 
-// Project is what was found.
+// Project is the result of Detect.
 type Project struct {
 	// Stage, Python and System are those of the request.
 	Stage, Python string
 	System        []string
-	// Kind and From name what the environment is installed from; Parts are the groups
-	// and extras of it.
+	// Kind and From name the source of the packages; Parts are its groups and extras.
 	Kind  Kind
 	From  []string
 	Parts []string
-	// Locked reports whether every package is pinned by hash.
+	// Locked is set if every package is pinned by hash.
 	Locked bool
-	// Package reports whether the project itself is installable, under Name and Version
-	// (empty where a build computes it). EntryPoints are its entry points by group, name
-	// and object.
+	// Package is set if the project itself is installable, as Name and Version (empty if a build computes it). EntryPoints
+	// are its entry points by group, name and object.
 	Package       bool
 	Name, Version string
 	EntryPoints   map[string]map[string]string
-	// SrcLayout reports whether Python files lie below src/.
+	// SrcLayout is set if there are Python files below src/.
 	SrcLayout bool
-	// srcHides is set where src on the path would hide other modules.
+	// srcHides is set if src on the path would hide other modules.
 	srcHides bool
-	// Stated is what the settings of pytest say, those of coverage.py aside; for the tests only.
+	// Stated are pytest's settings without those of coverage.py; only for tests.
 	Stated TestSettings
-	// Around is what a workflow gives the tests beside packages; for the tests only.
+	// Around is what a workflow provides to the tests besides packages; only for tests.
 	Around Surroundings
 	// Findings are warnings about the project.
 	Findings []Finding
-	// Unread are the declarations of packages that were seen and are not installed.
+	// Unread are declarations of packages that are not installed.
 	Unread []string
 
-	// locals are the directories of packages that lie in the source; "." is the project.
+	// locals are the directories of packages in the source; "." is the project.
 	locals []string
-	// files are names, globs patterns of what the installation reads; written are files
-	// that it reads in another form than the source's.
+	// files are names and globs patterns of what the installation reads; written are files that it reads in another form than
+	// in the source.
 	files, globs []string
 	written      map[string][]byte
 	install      [][]string
-	// scm are the locals whose build computes the version from git; hint is the version that
-	// an sdist carries. requires are the build requirements of all locals.
+	// scm are the locals whose build computes the version from git; hint is the version recorded in an sdist. requires are
+	// the build requirements of all locals.
 	scm      map[string]computedVersion
 	hint     string
 	requires []string
-	// srcs are the locals with a src layout; compiled reports whether files need a compiler.
+	// srcs are the locals with a src layout; compiled is set if files need a compiler.
 	srcs     []string
 	compiled bool
-	// named reports whether pipeline.yaml names the requirements, requirementsDir whether there is a
-	// directory of that name, tool whether some packages are
-	// declared for the tool that runs the tests; for LockNext.
+	// For LockNext: named is set if pipeline.yaml names the requirements, requirementsDir if there is a directory of that
+	// name, tool if some packages are declared for the tool that runs the tests.
 	named, requirementsDir, tool bool
-	// locker is the tool that reads all of pyproject.toml and locks it.
+	// locker is the tool that reads all of pyproject.toml and can lock it.
 	locker string
-	// options are those of the files that uv takes in its command.
+	// options are the options in requirements files that uv accepts only on its command line.
 	options []string
-	// pipsOwn are files that were written anew because uv does not read all that pip reads; for LockNext.
+	// pipsOwn are files that were rewritten because uv does not support everything that pip does; for LockNext.
 	pipsOwn []string
-	// stale are packages that are declared and not in the lock, modules where the source has what could be imported.
+	// stale are declared packages that the lock lacks; modules are what could be imported from the source.
 	stale   []string
 	modules map[string]string
-	// offered are the extras and groups that are not installed, by the packages that they declare; see Wanted.
+	// offered are the uninstalled extras and groups by the packages that they declare; see Wanted.
 	offered map[string][]string
-	// computed are the extras that are not installed and whose packages only setup.py knows.
+	// computed are uninstalled extras whose packages only setup.py knows.
 	computed []string
-	// listed are the requirements files that were seen and are not installed, each with the packages that it and those it includes
-	// name; the one for the stage comes first.
+	// listed are the requirements files that are not installed, each with the packages that it and its includes name. The one
+	// for the stage comes first.
 	listed []listing
 	// asked are the extras and groups that pipeline.yaml names.
 	asked []string
-	// texts are all files that the installation reads, if they are few; nil otherwise.
+	// texts are all files that the installation reads if there are few, otherwise nil.
 	texts map[string][]byte
 }
 
-// Finding is one warning. Its code is that of the request's stage.
+// Finding is one warning, with a code of the request's stage.
 type Finding struct {
 	Code  verdict.Code
 	Cause string
-	// Next is the remedy as made from the case; the code's when empty.
+	// Next is a specific remedy; if it is empty, the code's remedy applies.
 	Next string
 }
 
 // InvalidError lists everything that is wrong with the files that declare packages.
 type InvalidError struct{ Wrong []string }
 
-// Error implements error: the first fault, and how many more there are.
+// Error returns the first fault and the number of others.
 func (e *InvalidError) Error() string {
 	if len(e.Wrong) > 1 {
 		return fmt.Sprintf("%s, and %d more", e.Wrong[0], len(e.Wrong)-1)
@@ -148,15 +144,15 @@ func (e *InvalidError) Error() string {
 	return e.Wrong[0]
 }
 
-// Problem is the error as a stage reports it, with a code of its own.
+// Problem converts the error to a stage's problem.
 func (e *InvalidError) Problem(code verdict.Code) *verdict.Problem {
 	problem := verdict.Problemf(code, "%s", e.Error())
 	problem.Details = slices.Clone(e.Wrong)
 	return problem
 }
 
-// Environment is the environment of the project: the files that its installation reads
-// and nothing else, so that a change of any other file keeps it, and the commands.
+// Environment returns the project's environment: the commands and exactly the files that its installation reads, so that it
+// does not change with other files.
 func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Environment {
 	files := r.NewFiles(p.written)
 	globs := slices.Clone(p.globs)
@@ -166,7 +162,7 @@ func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Envir
 	switch {
 	case len(globs) == 0:
 	case p.texts != nil:
-		// Equal texts are equal to an engine, whatever tree they come from: the stages share the installation.
+		// Engines treat equal contents as equal, wherever they come from, so the stages share the installation.
 		files = r.NewFiles(p.texts)
 	case len(p.written) == 0:
 		files = source.Filter(globs, heavy)
@@ -176,10 +172,10 @@ func (p *Project) Environment(r runner.Runner, source runner.Files) runner.Envir
 	return runner.Environment{Python: p.Python, System: p.System, Files: files, Install: slices.Clone(p.install)}
 }
 
-// heavy are directories that nothing is installed from.
+// heavy are directories that contain nothing to install from.
 var heavy = []string{".git", ".venv", "venv", ".tox", ".nox", "**/node_modules", "**/__pycache__"}
 
-// Summary says in one line what the environment is installed from.
+// Summary describes in one line what the environment is installed from.
 func (p *Project) Summary() string {
 	text := string(p.Kind)
 	if len(p.From) > 0 {
@@ -195,18 +191,19 @@ func (p *Project) Summary() string {
 }
 
 var (
-	// missing is what Python prints of an import that found nothing, and pytest of a plugin that is not there.
+	// missing matches Python's message about a failed import, and pytest's about a missing plugin.
 	missing = regexp.MustCompile(`(?:ModuleNotFoundError: No module named '[\w.]+'|fixture '\w+' not found|` +
 		`'\w+' not found in .markers. configuration option|unrecognized arguments: [^\n]{1,80}|` +
 		`async def functions are not natively supported)`)
-	// forNumPy1 is what NumPy, and TensorFlow before 2.18, print of a package that was built for NumPy 1 and found NumPy 2.
+	// forNumPy1 matches the messages of NumPy, and of TensorFlow before 2.18, about a package that was built for NumPy 1 but
+	// finds NumPy 2.
 	forNumPy1 = regexp.MustCompile(`compiled using NumPy 1\.x cannot be run in|_ARRAY_API not found|` +
 		`numpy\.core\.multiarray failed to import|` +
 		`Unable to convert function return value to a Python type! The signature was\s+(?:E\s+)?\(\) -> handle`)
 )
 
-// Explain finds in the output of what failed that it lacks a module or a plugin of pytest, while the source declares packages
-// that are not installed; or that packages do not fit each other.
+// Explain adds findings from the output of a failure: a missing module or plugin of pytest for which the source declares
+// packages that are not installed, and packages that do not fit each other.
 func (p *Project) Explain(output string) (found []Finding) {
 	if m := missing.FindString(output); m != "" && len(p.Unread) > 0 {
 		cause := fmt.Sprintf("%s; seen and not installed: %s", m, strings.Join(p.Unread, ", "))
@@ -218,8 +215,8 @@ func (p *Project) Explain(output string) (found []Finding) {
 	return found
 }
 
-// PythonPath are the directories that hold the project's packages in its source, for a
-// project that is not built: src, but for one whose modules would hide others.
+// PythonPath returns the directories of the project's packages in a source that is not built: src, unless its modules would
+// hide others.
 func (p *Project) PythonPath() []string {
 	switch {
 	case p.SrcLayout && !p.srcHides:
@@ -230,8 +227,8 @@ func (p *Project) PythonPath() []string {
 	return nil
 }
 
-// Detect examines a source tree. It returns an *InvalidError for files that declare
-// packages and cannot be used, with all faults; another error for a tree that cannot be read.
+// Detect examines a source tree. It returns an *InvalidError with all faults for files that declare packages and cannot be
+// used, and another error for an unreadable tree.
 func Detect(ctx context.Context, source runner.Files, request Request) (*Project, error) {
 	if request.Stage == "" {
 		request.Stage = verdict.Test
@@ -299,10 +296,10 @@ func Detect(ctx context.Context, source runner.Files, request Request) (*Project
 	return d.project, d.err
 }
 
-// keptTexts bounds the texts that travel in a query.
+// keptTexts limits how much text is sent in a query.
 const keptTexts = 128 << 10
 
-// keepTexts keeps what the installation reads, if that are no more than some texts that were read.
+// keepTexts keeps the files that the installation reads, if there are few.
 func (p *Project) keepTexts(t *tree) {
 	all, size := maps.Clone(p.written), 0
 	for _, name := range p.files {
@@ -321,15 +318,15 @@ func (p *Project) keepTexts(t *tree) {
 	}
 }
 
-// LookedFor are the files that Detect looks for, as a message names them.
+// LookedFor lists the files that Detect searches, for messages.
 func LookedFor(stage string) string { return strings.Join(lookedFor(stage), ", ") }
 
-// draft is a project while it is decided what it is installed from.
+// draft is a project while its source of packages is being chosen.
 type draft struct {
 	*tree
 	stage   string
 	project *Project
-	// used are the declarations that the environment is installed from, as unread names them.
+	// used are the labels of the declarations that are installed.
 	used map[string]bool
 	// asked are the extras and groups that pipeline.yaml names.
 	asked []string

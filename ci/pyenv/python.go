@@ -14,11 +14,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The minor versions of Python 3 that environments can have; the oldest is the default.
+// Minor versions of Python 3 that environments can have; the oldest is the default.
 const oldestMinor, newestMinor = 10, 14
 
-// ProjectName is the name that pyproject.toml or setup.cfg gives the project; empty when there is
-// none, or when the files cannot be read: another function reports that.
+// ProjectName returns the project's name from pyproject.toml or setup.cfg. It is empty if there is none or the files cannot
+// be read, which another function reports.
 func ProjectName(ctx context.Context, source runner.Files) string {
 	t, err := readTree(ctx, source)
 	if err != nil {
@@ -33,9 +33,9 @@ func ProjectName(ctx context.Context, source runner.Files) string {
 		parseINI(t.text("setup.cfg"))["metadata"]["name"], setup)
 }
 
-// ChoosePython is the Python version that a project asks for, and the file that does:
-// .python-version, or the oldest version that requires-python and its counterparts allow.
-// Both are empty for a project that asks for none, or for none that can be had.
+// ChoosePython returns the Python version that a project asks for, and the file that does: .python-version, or the oldest
+// version that requires-python and similar settings allow. Both are empty if the project asks for none, or for none that is
+// available.
 func ChoosePython(ctx context.Context, source runner.Files) (version, from string, err error) {
 	t, err := readTree(ctx, source)
 	if err != nil {
@@ -54,7 +54,7 @@ var (
 	clausePart  = regexp.MustCompile(`^(===?|~=|!=|<=|>=|<|>|\^|~|)\s*v?(\d+)(?:\.(\d+|\*))?(.*)$`)
 )
 
-// otherPins are further files in which a project says which Python it runs on.
+// otherPins are other files that state a project's Python version.
 var otherPins = []struct {
 	file    string
 	pattern *regexp.Regexp
@@ -91,7 +91,7 @@ func (t *tree) choosePython() (version, from string) {
 	return "", ""
 }
 
-// pythonSpec is what the project declares to run on, and where.
+// pythonSpec returns the Python versions that the project declares, and where.
 func (t *tree) pythonSpec(stage string) (spec, from string) {
 	poetry, _ := t.toml.sub("tool", "poetry", "dependencies")["python"].(string)
 	setup := ""
@@ -128,7 +128,7 @@ func (t *tree) pythonSpec(stage string) (spec, from string) {
 	return "", ""
 }
 
-// requiresPython is what the project runs on and what uv is told that the groups of the stage do.
+// requiresPython returns the project's Python versions, and those of the stage's groups in uv's settings.
 func (t *tree) requiresPython(stage string) string {
 	all := []string{t.toml.sub("project").str("requires-python")}
 	for _, name := range append(uvDefaultGroups(t.toml), chosen(cmp.Or(stage, verdict.Test), uvGroups(t.toml))...) {
@@ -138,8 +138,8 @@ func (t *tree) requiresPython(stage string) string {
 	return strings.Join(all, ",")
 }
 
-// allows reports whether some release of Python 3.minor fulfils a specifier, in the form
-// of PEP 440 or of Poetry. What cannot be read allows everything: installers judge it in full.
+// allows reports whether some release of Python 3.minor satisfies a specifier of PEP 440 or Poetry. An unreadable specifier
+// allows everything; the installer judges it in full.
 func allows(spec string, minor int) bool {
 	return slices.ContainsFunc(strings.Split(spec, "||"), func(alternative string) bool {
 		for _, clause := range strings.FieldsFunc(alternative, func(r rune) bool { return r == ',' }) {
@@ -155,7 +155,7 @@ func allows(spec string, minor int) bool {
 
 var clauseStart = regexp.MustCompile(`\s+([<>=!~^])`)
 
-// splitClauses separates ">=3.10 <3.12", as Poetry also takes it.
+// splitClauses splits ">=3.10 <3.12", which Poetry also accepts.
 func splitClauses(clause string) []string {
 	return strings.Split(clauseStart.ReplaceAllString(strings.TrimSpace(clause), "\x00$1"), "\x00")
 }
@@ -182,7 +182,7 @@ func clauseAllows(clause string, minor int) bool {
 	case major < 3:
 		return slices.Contains([]string{">", ">=", "!="}, operator)
 	}
-	// A release later than .0 of the same minor version exists.
+	// A later release of the same minor version exists.
 	later := rest != "" && rest != ".0" && rest != ".*"
 	switch operator {
 	case ">=":
@@ -206,7 +206,7 @@ func clauseAllows(clause string, minor int) bool {
 	return !exact || minor == bound // ==, ===, ~ and none
 }
 
-// comparePython compares the Python of the environment with what the project declares.
+// comparePython compares the environment's Python with what the project declares.
 func (p *Project) comparePython(t *tree) {
 	var minor int
 	if _, err := fmt.Sscanf(p.Python, "3.%d", &minor); err != nil {
@@ -216,7 +216,7 @@ func (p *Project) comparePython(t *tree) {
 		m := pinnedPython.FindStringSubmatch(pinned[0])
 		wanted := 0
 		if m != nil {
-			wanted, _ = strconv.Atoi(m[1]) // a number, or one that no Python has
+			wanted, _ = strconv.Atoi(m[1]) // a number, or a version that does not exist
 		}
 		if wanted < oldestMinor || wanted > newestMinor {
 			p.find(PythonMismatch, "Python %s is used, and .python-version is %q, which cannot be had: there are 3.%d to 3.%d", p.Python, pinned[0],
@@ -229,9 +229,9 @@ func (p *Project) comparePython(t *tree) {
 	}
 }
 
-// Virtual returns the directories of the listed files, which are sorted, that are virtual environments: they have a pyvenv.cfg,
-// by which Python recognises them, and the script that every tool puts into them. A test may have the file alone. The
-// root of the source is none, whatever it holds.
+// Virtual returns the directories of sorted files that are virtual environments: those with a pyvenv.cfg, by which Python
+// recognises them, and the activation script that every tool writes. (A test may have only the former.) The root of the
+// source is never one.
 func Virtual(names []string) []string {
 	var dirs []string
 	for _, name := range names {

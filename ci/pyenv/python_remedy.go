@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What uv says when it finds nothing for the Python of an environment.
+// Messages of uv when it finds nothing for the environment's Python.
 var (
 	usedPython  = regexp.MustCompile(`(?:Python version \(|CPython )3\.(\d+)`)
 	needsPython = regexp.MustCompile(`(\S+) depends on Python((?:[<>=!~]+[0-9][0-9.*]*,?)+)`)
@@ -17,9 +17,9 @@ var (
 	packageName = regexp.MustCompile(`^[A-Za-z0-9._-]+`)
 )
 
-// PythonNext is the remedy of an installation that failed because packages are not for the
-// Python it was for: the version nearest to that one which they all are for, the next later one
-// first. It is empty when the installer did not say so, or when there is no such version.
+// PythonNext returns the remedy for an installation that failed because packages do not support its Python: the nearest
+// version that all of them support, later ones first. It is empty if the installer did not say so, or if there is no such
+// version.
 func PythonNext(said string) string {
 	said = strings.Join(strings.Fields(said), " ")
 	m := usedPython.FindStringSubmatch(said)
@@ -30,7 +30,7 @@ func PythonNext(said string) string {
 	if err != nil {
 		return ""
 	}
-	// Several releases of one package may each be for other versions: one is enough.
+	// Releases of one package may support different versions; one of them is enough.
 	fits := map[string]map[int]bool{}
 	var reasons []string
 	note := func(what, reason string, fit func(minor int) bool) {

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// pretend is the variable that tells setuptools-scm and its relatives which version they build. In the variables of a
-// stage it counts for every tool that computes a version from git.
+// pretend is the variable that tells setuptools-scm and similar tools the version to build. In a stage's variables it applies
+// to every tool that computes the version from git.
 const pretend = "SETUPTOOLS_SCM_PRETEND_VERSION"
 
 var (
 	// scmTools are build requirements that compute the version from git.
 	scmTools = regexp.MustCompile(`^(?:setuptools[-_.]scm|hatch-vcs|flit[-_]scm|setuptools-git-versioning|versioningit|versioneer|pbr|` +
 		`uv-dynamic-versioning|poetry-dynamic-versioning|hatch-regex-commit|vcs-versioning|dunamai|setuptools-vcs)\b`)
-	// scmSetup is a setup.py that has its version computed.
+	// scmSetup matches a setup.py that makes setuptools compute the version.
 	scmSetup       = regexp.MustCompile(`use_scm_version|pbr\s*=\s*True|versioneer`)
 	packageVersion = regexp.MustCompile(`(?m)^Version:\s*(\S+)`)
 )
 
-// version finds out whether a version comes from git, and which one an sdist was made with.
+// version finds out whether a version comes from git, and which one an sdist records.
 func (d *draft) version() {
 	for _, dir := range d.project.locals {
 		toml := d.manifest(dir)
@@ -48,7 +48,7 @@ func (d *draft) version() {
 	if len(d.project.scm) == 0 {
 		return
 	}
-	// uv may have to build metadata to tell the dependencies, and the build asks git.
+	// uv may have to build metadata to find the dependencies, and such a build asks git.
 	for i, command := range d.project.install {
 		if len(command) > 2 && command[0] == "uv" && command[1] == "pip" {
 			d.project.install[i] = append([]string{"env"}, append(versions(cmp.Or(d.project.hint, unknownVersion)), command...)...)
@@ -59,22 +59,22 @@ func (d *draft) version() {
 	}
 }
 
-// unknownVersion is that of a project whose version only git knows.
+// unknownVersion is used for a project whose version only git knows.
 const unknownVersion = "0.0.0"
 
-// computedVersion is a package whose version comes from git: its name, and its PKG-INFO, if the source has one.
+// computedVersion is a package whose version comes from git: its name, and its PKG-INFO if the source has one.
 type computedVersion struct {
 	name, info string
 	has        bool
 }
 
-// versionFor is the version that the builds are told: that of the variables, of an sdist, or none.
+// versionFor returns the version for the builds: from the variables, from an sdist, or none.
 func (p *Project) versionFor(vars map[string]string) string {
 	return cmp.Or(vars[pretend], p.hint, unknownVersion)
 }
 
-// infos are the files that tell a version to tools that read no variable for it: each of them takes
-// what has a PKG-INFO for an sdist.
+// infos are the files that tell the version to tools without a variable for it: these treat a directory with PKG-INFO as an
+// sdist.
 func (p *Project) infos(version string) map[string][]byte {
 	files := map[string][]byte{}
 	for _, of := range p.scm {
@@ -85,7 +85,7 @@ func (p *Project) infos(version string) map[string][]byte {
 	return files
 }
 
-// versions are the variables that tell the tools which compute a version from git what it is.
+// versions are the variables that tell the version to tools that compute it from git.
 func versions(version string) []string {
 	var out []string
 	for _, name := range []string{
@@ -96,12 +96,12 @@ func versions(version string) []string {
 	return out
 }
 
-// plainVersion is a version without what builds normalise.
+// plainVersion matches a version that builds do not normalise.
 func plainVersion(version string) string {
 	return strings.TrimPrefix(strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(version)), "v")
 }
 
-// judgeVersion warns of a package that was built with another version than its own, or not at all.
+// judgeVersion warns about a package that was built with a wrong version, or not at all.
 func (b *Built) judgeVersion(p *Project, project described, vars map[string]string) {
 	of, computed := p.scm[project.Dir]
 	wanted := p.versionFor(vars)

@@ -2,7 +2,7 @@ package pyenv
 
 import "github.com/openstack-rca/openstack-rca/ci/verdict"
 
-// settings reads what pytest's settings say, and looks for those that have no effect.
+// settings reads pytest's settings, and finds those without effect.
 func (p *Project) settings(t *tree) {
 	if p.Stage != verdict.Test {
 		return

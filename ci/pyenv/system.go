@@ -8,28 +8,28 @@ import (
 )
 
 var (
-	// notFound is what apt says of a package that its index does not have.
+	// notFound matches apt's message about a package that its index does not have.
 	notFound = regexp.MustCompile(`E: (?:Unable to locate package|Package|Version '[^']*' for) '?([a-z0-9][a-z0-9+.-]*)'?`)
-	// noLibrary is what the loader of shared libraries says of one that is not there.
+	// noLibrary matches the dynamic loader's message about a missing shared library.
 	noLibrary = regexp.MustCompile(`(lib[A-Za-z0-9_+.-]+\.so(?:\.\d+)*): cannot open shared object file: No such file`)
-	// noProgram is what Python says of a program that is not on the path; noTool is what packages say of theirs.
+	// noProgram matches Python's message about a program that is not on the path, noTool those of packages.
 	noProgram = regexp.MustCompile(`No such file or directory: '([a-z][a-z0-9+]*)'`)
 	noTool    = regexp.MustCompile(`(tesseract) is not installed|failed to execute \S*['"](dot)['"]|(JAVA)_HOME is not set|find (libmagic)|` +
 		`(ffmpeg) was not found|Bad (git) executable|(Git) executable not found|(pg_config) executable not found|(mysql_config)\S* not found|` +
 		`(unsupported locale) setting|` +
 		`command '(?:\S+-)?(gcc|g\+\+|cc|c\+\+|gfortran)' failed: No such file`)
-	// noHeader is what a compiler says of a header that it does not find.
+	// noHeader matches a compiler's message about a missing header.
 	noHeader = regexp.MustCompile(`fatal error: ([\w./+-]+\.h(?:pp)?): No such file or directory`)
-	// building are packages of Debian that a build of a Python package needs, and nothing that runs.
+	// building are Debian packages that only builds of Python packages need.
 	building = regexp.MustCompile(`^(?:build-essential|gcc|g\+\+|gfortran|clang|llvm|make|cmake|ninja-build|` +
 		`pkg-config|cargo|rustc)(?:-[0-9.]+)?$|-dev$`)
-	// ofDrivers are libraries that come with a driver or a wheel for a GPU, not from Debian.
+	// ofDrivers are libraries that come with a GPU driver or wheel, not from Debian.
 	ofDrivers = regexp.MustCompile(`^lib(?:cu|nv|nccl|hip|roc|amd|tensor|torch|c10|python)`)
-	// digitBefore is a name whose package has a hyphen before the version.
+	// digitBefore matches a library name whose package has a hyphen before the version.
 	digitBefore = regexp.MustCompile(`\d$`)
 )
 
-// libraries are the packages whose names do not follow from those of the libraries in them.
+// libraries maps libraries to Debian packages whose names do not follow the rule.
 var libraries = map[string]string{
 	"libglib-2.0.so.0": "libglib2.0-0", "libgthread-2.0.so.0": "libglib2.0-0", "libgobject-2.0.so.0": "libglib2.0-0",
 	"libOpenGL.so.0": "libopengl0", "libmysqlclient.so.21": "libmariadb3", "libgs.so.9": "libgs9", "libgs.so.10": "libgs10",
@@ -37,10 +37,10 @@ var libraries = map[string]string{
 	"libcblas.so.3": "libatlas3-base", "libgomp.so.1": "libgomp1", "libpoppler-cpp.so.0": "libpoppler-cpp0v5",
 }
 
-// compilers is the package that has a compiler for C and C++ with the headers that it needs.
+// compilers is the package with compilers for C and C++ and the headers that they need.
 const compilers = "build-essential"
 
-// programs are the packages, with spaces between them, that have programs which Python packages start.
+// programs maps packages to programs, separated by spaces, that Python packages start.
 var programs = map[string]string{
 	"git": "git", "ffmpeg": "ffmpeg", "ffprobe": "ffmpeg", "tesseract": "tesseract-ocr", "java": "default-jre-headless", "dot": "graphviz",
 	"pandoc": "pandoc", "curl": "curl", "node": "nodejs", "pdftotext": "poppler-utils", "pdftoppm": "poppler-utils", "ps": "procps",
@@ -50,14 +50,15 @@ var programs = map[string]string{
 	"mysql_config": compilers + " pkg-config default-libmysqlclient-dev",
 }
 
-// OnlyBuilds reports whether a package of Debian is for building alone, such as gcc or libpq-dev: an image does without it.
+// OnlyBuilds reports whether a Debian package is only needed for builds, such as gcc or libpq-dev, so that an image can do
+// without it.
 func OnlyBuilds(name string) bool {
 	name, _, _ = strings.Cut(name, "=")
 	return building.MatchString(name)
 }
 
-// headers are the packages, with spaces between them, that have the headers of libraries which Python packages are built with, and what
-// they need when they run.
+// headers maps packages, separated by spaces, to the headers that Python packages are built with, and to what those need at
+// run time.
 var headers = map[string]string{
 	"graphviz/cgraph.h": "libgraphviz-dev graphviz", "portaudio.h": "portaudio19-dev libportaudio2", "sql.h": "unixodbc-dev unixodbc",
 	"libpq-fe.h": "libpq-dev libpq5", "mysql.h": "default-libmysqlclient-dev", "ffi.h": "libffi-dev", "lber.h": "libldap-dev libsasl2-dev",
@@ -66,8 +67,8 @@ var headers = map[string]string{
 	"libxml/xmlversion.h": "libxml2-dev libxslt1-dev",
 }
 
-// debian is the package of Debian that has a shared library, by the rule that its policy gives for their names (section 8.1);
-// empty where Debian has none.
+// debian returns the Debian package of a shared library, by the naming rule of Debian's policy (section 8.1), or an empty
+// string.
 func debian(library string) string {
 	if name := libraries[library]; name != "" {
 		return name
@@ -83,8 +84,8 @@ func debian(library string) string {
 	return strings.ReplaceAll(strings.ToLower(stem+version), "_", "-")
 }
 
-// notThere is the remedy of a failure whose output says that a shared library or a program is missing; empty for any other. system
-// are the packages of Debian that the environment has.
+// notThere returns the remedy for a failure whose output says that a shared library or a program is missing, or an empty
+// string. system are the environment's Debian packages.
 func notThere(system []string, output string) string {
 	var what, name string
 	if m := noLibrary.FindStringSubmatch(output); m != nil {
@@ -104,7 +105,7 @@ func notThere(system []string, output string) string {
 		return ""
 	}
 	names := strings.Fields(name)
-	if strings.Contains(output, "import cv2") { // which needs more than the first library that is missing
+	if strings.Contains(output, "import cv2") { // which needs more than the first missing library
 		names = []string{"libgl1", "libglib2.0-0"}
 	}
 	here := "Without an engine: sudo apt-get install " + strings.Join(names, " ")
@@ -116,8 +117,7 @@ func notThere(system []string, output string) string {
 		strings.Join(slices.Concat(system, missing), ", "), what, here)
 }
 
-// SystemNext is the remedy of packages of Debian that could not be installed, made from what apt said; empty where nothing
-// can be said.
+// SystemNext returns the remedy for a failed installation of Debian packages, derived from apt's output, or an empty string.
 func SystemNext(said string) string {
 	if m := notFound.FindStringSubmatch(said); m != nil {
 		return fmt.Sprintf("The image's release of Debian does not have %s: find its name there at https://packages.debian.org, and "+

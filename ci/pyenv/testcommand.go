@@ -13,24 +13,25 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// TestCommand is which tests the tool of a project runs, as arguments of pytest.
+// TestCommand is which tests a project's own tool runs, as arguments of pytest.
 type TestCommand struct {
-	// Options decide what is collected and how, such as --doctest-modules. Paths are files and directories of the source.
+	// Options select and configure tests, such as --doctest-modules. Paths are files and directories of the source.
 	Options, Paths []string
-	// Vars are the variables that the call begins with, as NAME=value.
+	// Vars are variables set on the command line, as NAME=value.
 	Vars []string
-	// Measured is what coverage measures, and Floor what it demands in percent; empty and 0 without.
+	// Measured is what coverage measures, and Floor what it requires in percent; empty and 0 if not set.
 	Measured []string
 	Floor    float64
-	// From is the place that says so; empty where none does.
+	// From is the place that was read, or empty.
 	From string
-	// Unread is the first place that runs tests in a way that one call of pytest does not stand for; empty where From is not.
+	// Unread is the first place that runs tests in a way that a single call of pytest cannot replace. It is only set if From
+	// is empty.
 	Unread string
 }
 
-// ReadTestCommand reads how tox, Hatch, PDM, Rye, poe, taskipy, Pipenv, make, nox or a workflow of GitHub run the tests with a
-// version of Python such as "3.12": the first that calls pytest, or unittest's discover, with paths that the source has, and
-// nothing else for other tests. Options that only report are left out.
+// ReadTestCommand reads how tox, Hatch, PDM, Rye, poe, taskipy, Pipenv, make, nox or a GitHub workflow run the tests with a
+// Python version such as "3.12". It takes the first that calls pytest, or unittest's discover, once and with existing paths.
+// Options for reports are dropped.
 func ReadTestCommand(ctx context.Context, source runner.Files, python string) (TestCommand, error) {
 	t, err := readTree(ctx, source)
 	if err != nil {
@@ -57,8 +58,8 @@ var runners = []string{"pytest", "py.test", "unittest", "testtools", "testtools.
 // calls reads the commands by which a project runs its tests.
 type calls struct{ *tree }
 
-// oneCall reads the only call among some commands, which may stand there several times. The tests of several calls are
-// not those of one.
+// oneCall returns the only test call among some commands, which may be repeated. Several different calls cannot be replaced
+// by one.
 func (t calls) oneCall(all [][]string) (found TestCommand, ok bool) {
 	for _, words := range all {
 		at := runnerAt(words)
@@ -81,13 +82,13 @@ func (t calls) oneCall(all [][]string) (found TestCommand, ok bool) {
 	return found, ok
 }
 
-// prefixed is a variable that one command is given, without anything that a shell would replace.
+// prefixed matches a variable set for one command, without anything that a shell would expand.
 var prefixed = regexp.MustCompile(`^[A-Za-z_]\w*=[\w./:@,+-]*$`)
 
-// installing are the options of uv that are followed by what it installs.
+// installing are options of uv that are followed by what it installs.
 var installing = []string{"--with", "--group", "--only-group", "--extra"}
 
-// runnerAt is where the words of a command name a program that runs tests; -1 where they do not.
+// runnerAt returns the index of the program that runs tests in a command's words, or -1.
 func runnerAt(words []string) int {
 	at := -1
 	for i, word := range words {
@@ -101,7 +102,7 @@ func runnerAt(words []string) int {
 	return at
 }
 
-// commandPlace is a place with commands, each as its words.
+// commandPlace is a place with commands, each split into words.
 type commandPlace struct {
 	from     string
 	commands [][]string
@@ -186,23 +187,23 @@ func (f toolFiles) testCommands() (found []commandPlace) {
 	return found
 }
 
-// makeTests is the recipe of the target for tests.
+// makeTests returns the recipe of the make target for tests.
 var makeTests = regexp.MustCompile(`(?m)^tests?:[^\n=]*\n((?:\t[^\n]*(?:\n|$))+)`)
 
 var (
-	// collecting are pytest's options that decide what is run, and those of them that take a value.
+	// collecting are pytest's options that select tests, and which of them take a value.
 	collecting = []string{"--doctest-modules", "--doctest-continue-on-failure", "--pyargs"}
 	// ofPlugins are those of plugins.
 	ofPlugins = []string{"--asyncio-mode", "--ds", "--dc", "--hypothesis-profile"}
 	withValue = []string{"-k", "-m", "-c", "-p", "-o", "-W", "--ignore", "--ignore-glob", "--deselect", "--doctest-glob", "--import-mode"}
-	// skipped are other options with a value of their own, which would be taken for a path.
+	// skipped are other options with a value, which would otherwise be taken for a path.
 	skipped = []string{"-n", "--numprocesses", "--durations", "--junitxml", "--junit-xml", "--basetemp", "--confcutdir", "--rootdir", "--tb",
 		"--color", "--cov-report", "--cov-config", "--cov-context", "--maxfail", "--timeout", "--dist", "--reruns", "--html",
 		"--log-level", "--log-cli-level", "--rcfile", "-r", "--show-capture"}
 )
 
-// pytestCall reads the arguments of a test runner; false for one that pytest cannot stand in for, or that names what the
-// source has not.
+// pytestCall parses the arguments of a test runner. It returns false if pytest cannot replace it or if it names missing
+// paths.
 func (t calls) pytestCall(program string, rest []string) (found TestCommand, ok bool) {
 	switch program {
 	case "pytest", "py.test":
@@ -238,7 +239,7 @@ func (t calls) pytestCall(program string, rest []string) (found TestCommand, ok 
 			found.Options = append(found.Options, rest[i])
 		case slices.Contains(withValue, option) && separate:
 			i++
-			switch { // in one word, a file is no argument that the flag --path replaces
+			switch { // in one word: the flag --path must not replace it
 			case strings.HasPrefix(option, "--"):
 				found.Options = append(found.Options, option+"="+rest[i])
 			case option == "-c":
@@ -269,15 +270,15 @@ func (t calls) ownOption(option string) bool {
 	})
 }
 
-// discovering are the options of unittest's discover that have a value.
+// discovering are the options of unittest's discover that take a value.
 var discovering = []string{"-s", "-p", "-t", "--start-directory", "--pattern", "--top-level-directory"}
 
-// discovery turns unittest's discover into what pytest calls the same; its default names are pytest's.
+// discovery converts unittest's discover to pytest's options. pytest's default file names cover unittest's.
 func (t calls) discovery(words []string) (found TestCommand, ok bool) {
 	if len(words) == 0 || words[0] != "discover" {
 		return found, false
 	}
-	found.Options = []string{"-o", "python_functions="} // it runs methods of classes only
+	found.Options = []string{"-o", "python_functions="} // it only runs methods of classes
 	for i := 1; i < len(words); i++ {
 		option, value, joined := strings.Cut(words[i], "=")
 		if !joined && i+1 < len(words) && slices.Contains(discovering, option) {
@@ -297,7 +298,8 @@ func (t calls) discovery(words []string) (found TestCommand, ok bool) {
 	return found, true
 }
 
-// placed is a path of the source, also for one that lies below src and is named as it is installed; empty without it.
+// placed returns a path of the source, also for a path below src that is given as installed. It returns an empty string for a
+// missing one.
 func (t calls) placed(name string) string {
 	for _, place := range []string{path.Clean(name), path.Join("src", name)} {
 		if place == "." || t.has(place) || slices.ContainsFunc(t.names, func(n string) bool { return strings.HasPrefix(n, place+"/") }) {

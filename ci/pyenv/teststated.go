@@ -10,22 +10,22 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// TestSettings are what the files of a project say about its tests. Each comes with the file that
-// says so; it is empty where none does.
+// TestSettings is what a project's files say about its tests. Each setting has the file that it comes from, which is empty if
+// it is not set.
 type TestSettings struct {
-	// Paths are those in which pytest looks for tests.
+	// Paths are where pytest searches for tests.
 	Paths     []string
 	PathsFrom string
-	// Doctests is the file whose settings of pytest collect doctests too.
+	// Doctests is the file whose pytest settings collect doctests too.
 	Doctests string
 	// Measured is what coverage measures: directories, or packages by name.
 	Measured     []string
 	MeasuredFrom string
-	// Floor is coverage's fail_under in percent. It is 0 where there is none.
+	// Floor is coverage's fail_under in percent, or 0.
 	Floor     float64
 	FloorFrom string
-	// Combined reports whether coverage joins the data of several runs, such as one for each
-	// version of Python: then Floor holds for all of them together.
+	// Combined is set if coverage combines the data of several runs, such as one per Python version. Floor then applies to
+	// all of them together.
 	Combined bool
 }
 
@@ -35,8 +35,8 @@ var (
 	floorOption = regexp.MustCompile(`--cov-fail-under[= ](\d{1,3}(?:\.\d{1,6})?)`)
 )
 
-// ReadTestSettings reads the settings of pytest and coverage.py. Files that cannot be read count
-// as missing: the tools themselves report them.
+// ReadTestSettings reads the settings of pytest and coverage.py. Unreadable files are treated as missing: the tools
+// themselves report them.
 func ReadTestSettings(ctx context.Context, source runner.Files) (TestSettings, error) {
 	t, err := readTree(ctx, source)
 	if err != nil {
@@ -48,13 +48,13 @@ func ReadTestSettings(ctx context.Context, source runner.Files) (TestSettings, e
 	return found, t.err
 }
 
-// section is one place of settings: a table of TOML, or a section of an INI file.
+// section is one place with settings: a TOML table or a section of an INI file.
 type section struct {
 	from   string
 	values map[string]string
 }
 
-// tomlSection has the values of a table as an INI file would have them: lists by line.
+// tomlSection converts a table to the form of an INI file: lists become lines.
 func tomlSection(from string, of table) section {
 	values := map[string]string{}
 	for key, value := range of {
@@ -74,7 +74,7 @@ func tomlSection(from string, of table) section {
 	return section{from, values}
 }
 
-// pytestSettings reads the first file that pytest would: it takes one, and merges nothing.
+// pytestSettings reads the first file that pytest would use; pytest does not merge files.
 func (t *tree) pytestSettings(found *TestSettings) {
 	tables := t.toml.sub("tool", "pytest")
 	tox, inTox := parseINI(t.text("tox.ini"))["pytest"]
@@ -83,7 +83,7 @@ func (t *tree) pytestSettings(found *TestSettings) {
 		is bool
 		section
 	}{
-		// Files of these names count even if they are empty.
+		// Files of these names are used even if they are empty.
 		{t.has("pytest.toml"), tomlSection("pytest.toml", t.table("pytest.toml").sub("pytest"))},
 		{t.has(".pytest.toml"), tomlSection(".pytest.toml", t.table(".pytest.toml").sub("pytest"))},
 		{t.has("pytest.ini"), section{"pytest.ini", parseINI(t.text("pytest.ini"))["pytest"]}},
@@ -110,7 +110,7 @@ func (t *tree) pytestSettings(found *TestSettings) {
 		if len(measured) > 0 {
 			found.Measured, found.MeasuredFrom = measured, s.from
 		}
-		// pytest-cov takes its option before coverage's fail_under, for the one run that it is.
+		// pytest-cov prefers its own option to fail_under.
 		for _, m := range floorOption.FindAllStringSubmatch(s.values["addopts"], -1) {
 			if floor, err := strconv.ParseFloat(m[1], 64); err == nil && floor > 0 && floor <= 100 {
 				found.Floor, found.FloorFrom, found.Combined = floor, s.from, false
@@ -123,7 +123,7 @@ func (t *tree) pytestSettings(found *TestSettings) {
 // coverageSettings reads the files of coverage.py in its order.
 func (t *tree) coverageSettings(found *TestSettings) {
 	sections := func(name string) (run, report, paths section) {
-		own := strings.HasPrefix(name, ".coveragerc") // the sections of its own files need no prefix
+		own := strings.HasPrefix(name, ".coveragerc") // sections in its own files have no prefix
 		part := func(part string) section {
 			if strings.HasSuffix(name, ".toml") {
 				of := t.table(name).sub("tool", "coverage", part)
@@ -159,7 +159,7 @@ func (t *tree) coverageSettings(found *TestSettings) {
 	}
 }
 
-// listed are the elements of a setting that is a list by commas or lines.
+// listed splits a setting that is a list separated by commas or lines.
 func listed(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' || r == ' ' || r == '\t' || r == '\r' })
 }

@@ -14,26 +14,26 @@ import (
 )
 
 var (
-	// noxTests are the sessions for tests, each with its body; noxRun is a call in one, with its arguments.
+	// noxTests matches the sessions for tests with their bodies; noxRun matches a call in one, with its arguments.
 	noxTests = regexp.MustCompile(`(?m)^def tests?\([^\n]*\n((?:[ \t][^\n]*(?:\n|$)|\n)+)`)
 	noxRun   = regexp.MustCompile(`session\.run(?:_always)?\(([^()]*(?:\([^()]*\)[^()]*)*)\)`)
 	noxWord  = regexp.MustCompile(`"([^"\n]*)"|'([^'\n]*)'|(\*?[\w.]+)(\s*=)?`)
 )
 
-// noxCommands are the commands of nox's sessions for tests. What Python computes is left as a variable, but for the arguments
-// that the caller can add.
+// noxCommands returns the commands of nox's test sessions. What Python computes becomes a variable, except the arguments that
+// the caller can add.
 func (f toolFiles) noxCommands() (all [][]string) {
 	for _, session := range noxTests.FindAllStringSubmatch(f.text("noxfile.py"), -1) {
 		for _, call := range noxRun.FindAllStringSubmatch(session[1], -1) {
 			var words []string
 			for _, m := range noxWord.FindAllStringSubmatch(call[1], -1) {
-				if m[4] != "" { // an argument of nox itself, and all after it
+				if m[4] != "" { // an argument of nox itself, and all that follow
 					break
 				}
 				if m[3] == "" {
 					words = append(words, m[1]+m[2])
 				} else if m[3] != "*session.posargs" {
-					words = append(words, "-k", "$"+m[3]) // which tests it selects is not known
+					words = append(words, "-k", "$"+m[3]) // which tests it selects is unknown
 				}
 			}
 			all = append(all, words)
@@ -42,7 +42,7 @@ func (f toolFiles) noxCommands() (all [][]string) {
 	return all
 }
 
-// workflow is what is read of a workflow of GitHub.
+// workflow is the part of a GitHub workflow that is read.
 type workflow struct {
 	name string
 	On   yaml.Node            `yaml:"on"`
@@ -65,7 +65,7 @@ type job struct {
 	} `yaml:"steps"`
 }
 
-// commands are the lines of all steps.
+// commands returns the lines of all steps.
 func (j job) commands() (all []string) {
 	for _, step := range j.Steps {
 		all = append(all, lines(step.Run)...)
@@ -73,20 +73,20 @@ func (j job) commands() (all []string) {
 	return all
 }
 
-// runsTests is a command that runs tests, or what a task of that name does.
+// runsTests matches a command that runs tests, by its program or by a task's name.
 var runsTests = regexp.MustCompile(`\b(?:py\.?test|unittest|nosetests|tox|nox|coverage run)\b|` +
 	`\b(?:make|just|task|hatch|pdm|poetry|poe|rye|uv|inv|invoke|pixi|pipenv|bash|sh)\s(?:[^;&|]*[\s/_:-])?(?:tests?|check|ci|cov(?:erage)?)\b`)
 
 var betweenCommands = regexp.MustCompile(`[\n;&|]+`)
 
-// tests reports whether the job runs tests: others check the style, build an image or deploy.
+// tests reports whether the job runs tests. Others check style, build an image or deploy.
 func (j job) tests() bool {
 	return slices.ContainsFunc(betweenCommands.Split(strings.Join(j.commands(), "\n"), -1), func(command string) bool {
 		return runsTests.MatchString(command) && !strings.Contains(command, "install")
 	})
 }
 
-// pushed are the workflows that run for a push or a pull request.
+// pushed returns the workflows that run for a push or a pull request.
 func pushed(t *tree) (found []workflow) {
 	for _, name := range t.names {
 		if path.Dir(name) != ".github/workflows" || path.Ext(name) != ".yml" && path.Ext(name) != ".yaml" {
@@ -104,9 +104,9 @@ func pushed(t *tree) (found []workflow) {
 	return found
 }
 
-// Surroundings are what the workflows of GitHub give the tests beside packages: Services by their names, and Vars with the values that
-// they write out, both of the jobs that run tests. From is the file, with the services if any has some. Commands are the lines of
-// these jobs by the name of the file.
+// Surroundings is what GitHub workflows provide to the tests besides packages: Services by name, and Vars with literal
+// values, both from the jobs that run tests. From is the file, preferably the one with the services. Commands are the lines
+// of these jobs by file name.
 type Surroundings struct {
 	From     string
 	Services []string
@@ -114,7 +114,7 @@ type Surroundings struct {
 	Commands map[string][]string
 }
 
-// plainValue is a value of a variable that nothing computes and that is no address with a login.
+// plainValue matches a literal value that is no address with credentials.
 var plainValue = regexp.MustCompile(`^[\w./-]+$`)
 
 func surroundings(t *tree) Surroundings {
@@ -153,7 +153,7 @@ func surroundings(t *tree) Surroundings {
 	return found
 }
 
-// ServicesNext is the remedy of tests that need the services; empty without any.
+// ServicesNext returns the remedy for tests that need the services, or an empty string.
 func (s Surroundings) ServicesNext() string {
 	if len(s.Services) == 0 {
 		return ""
@@ -162,7 +162,7 @@ func (s Surroundings) ServicesNext() string {
 		`out: test.command: [python, -m, pytest, -v, -m, "not integration"]`, s.From, strings.Join(s.Services, ", "))
 }
 
-// VarsNext is the key with what the workflow sets some variables to; empty if it sets none of them.
+// VarsNext returns the configuration that sets variables as the workflow does, or an empty string.
 func (s Surroundings) VarsNext(names []string, key string) string {
 	var set []string
 	for _, name := range names {
@@ -176,8 +176,8 @@ func (s Surroundings) VarsNext(names []string, key string) string {
 	return fmt.Sprintf("; %s sets it, so write %s: {%s}", s.From, key, strings.Join(set, ", "))
 }
 
-// workflows are the commands of GitHub's workflows that run for a push or a pull request, all together: tests can be in several. It
-// is named after the first file that runs tests. What runs in another folder is of another project.
+// workflows returns the commands of all workflows that run for a push or a pull request together, because tests can be in
+// several. It is named after the first file that runs tests. Commands in another directory belong to another project.
 func (f toolFiles) workflows() (from string, commands [][]string) {
 	for _, file := range pushed(f.tree) {
 		for _, job := range file.Jobs {
@@ -185,7 +185,7 @@ func (f toolFiles) workflows() (from string, commands [][]string) {
 				if step.Folder != "" || job.Defaults.Run.Folder != "" {
 					continue
 				}
-				// The lines share a shell, so that "cd" holds for those after it.
+				// The lines share a shell, so "cd" applies to those after it.
 				var words []string
 				for _, line := range lines(step.Run) {
 					words = append(append(words, splitWords(line)...), ";")
@@ -205,12 +205,12 @@ func (f toolFiles) workflows() (from string, commands [][]string) {
 }
 
 var (
-	// ofTests is a name with the word test in it, of a file or a folder.
+	// ofTests matches the name of a file or directory that contains the word test.
 	ofTests = regexp.MustCompile(`(?i:(?:^|[_-])tests?(?:[_-]|$))|^Test[A-Z]|[a-z0-9]Tests?$`)
 	helpers = []string{"__init__.py", "__main__.py", "conftest.py", "setup.py"}
 )
 
-// OtherTests are files whose names or folders say that they are tests, though pytest does not load them by their names.
+// OtherTests returns files that look like tests by name or directory but are not loaded by pytest.
 func OtherTests(names []string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		stem, is := strings.CutSuffix(name, ".py")
@@ -218,7 +218,7 @@ func OtherTests(names []string) []string {
 	})
 }
 
-// OtherTestsNext is the command that loads them; empty without any.
+// OtherTestsNext returns the command that loads them, or an empty string.
 func OtherTestsNext(names []string) string {
 	found := OtherTests(names)
 	if len(found) == 0 {

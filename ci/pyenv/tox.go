@@ -9,18 +9,18 @@ import (
 )
 
 var (
-	// factor is a condition of tox: "py310,py311: pytest<9".
+	// factor matches a conditional line of tox: "py310,py311: pytest<9".
 	factor = regexp.MustCompile(`^([A-Za-z0-9_.,!{}-]+)\s*:\s+(.*)$`)
-	// reference is a value of another section: {[testenv]deps}. It can be a part of a line.
+	// reference matches the value of another section: {[testenv]deps}. It can be a part of a line.
 	reference = regexp.MustCompile(`\{\[([^\]]+)\](\w+)\}`)
-	// environment is a variable with what counts where it is not set, which may be nothing.
+	// environment matches a variable with its default, which may be empty.
 	environment = regexp.MustCompile(`\{env:\w+:([^{}]*)\}`)
-	// alternatives is a part of a name that stands for several: py{310,311}.
+	// alternatives matches a part of a name with alternatives: py{310,311}.
 	alternatives = regexp.MustCompile(`\{([^{}\[\]]*)\}`)
 )
 
-// toxEnvironment reads the environment of tox that runs the tests: the one of this Python, or one that is named after tests.
-// What it does not say itself, it has from [testenv].
+// toxEnvironment reads the tox environment that runs the tests: the one for this Python, or one that is named after tests. It
+// inherits from [testenv].
 func (f toolFiles) toxEnvironment() []declaration {
 	tox := f.toml.sub("tool", "tox")
 	for _, found := range []declaration{
@@ -38,7 +38,7 @@ func (f toolFiles) toxEnvironment() []declaration {
 	return nil
 }
 
-// toxNames are the usual names of an environment of tox that runs tests.
+// toxNames are the usual names of a tox environment for tests.
 func (f toolFiles) toxNames() []string {
 	return []string{"py" + strings.ReplaceAll(f.python, ".", ""), f.python, "py3", "py", "test", "tests", "unit"}
 }
@@ -48,7 +48,7 @@ func (f toolFiles) toxTOML(root table, prefix, file string) declaration {
 	return f.toxDeclaration(prefix+section, file, nil, func(key string) []string { return toxValues(root, env[key], nil) })
 }
 
-// toxTable is the environment with what it has from the base, and its name.
+// toxTable returns the environment merged with its base, and its name.
 func (f toolFiles) toxTable(root table) (env table, section string) {
 	env, section = table{}, "env_run_base"
 	maps.Copy(env, root.sub(section))
@@ -61,8 +61,8 @@ func (f toolFiles) toxTable(root table) (env table, section string) {
 	return env, section
 }
 
-// toxValues are the texts of a value of tox.toml, in which a table can stand for the values of another place. The places
-// that led here are not followed again.
+// toxValues returns the strings of a value in tox.toml, in which a table can refer to another value. References that led here
+// are not followed again.
 func toxValues(root table, value any, from []string) []string {
 	switch value := value.(type) {
 	case string:
@@ -100,11 +100,11 @@ func (f toolFiles) toxINI(text, base, file string) declaration {
 	})
 }
 
-// toxSection reads the sections, and which of them is the environment.
+// toxSection returns all sections, and the environment's.
 func (f toolFiles) toxSection(text, base string) (sections ini, section string) {
 	sections = parseINI(text)
 	for name, content := range sections {
-		// [testenv:py{310,311}] stands for two sections.
+		// [testenv:py{310,311}] defines two environments.
 		for _, one := range expand(name) {
 			sections[one] = content
 		}
@@ -117,7 +117,7 @@ func (f toolFiles) toxSection(text, base string) (sections ini, section string) 
 	return sections, base
 }
 
-// toxDeclaration reads the keys of an environment. The sections are those that its lines can refer to.
+// toxDeclaration reads the keys of an environment, whose lines can refer to other sections.
 func (f toolFiles) toxDeclaration(section, file string, sections ini, values func(key string) []string) declaration {
 	found := declaration{label: "[" + section + "] deps of " + file, tests: true}
 	for _, line := range values("deps") {
@@ -135,7 +135,7 @@ func (f toolFiles) toxDeclaration(section, file string, sections ini, values fun
 	return found
 }
 
-// toxLine takes over one line of a value. The references that led to it are not followed again.
+// toxLine converts one line of a value. References that led to it are not followed again.
 func (f toolFiles) toxLine(sections ini, line string, into *declaration, from []string) {
 	line = strings.Join(lines(line), " ")
 	if line == "" {
@@ -164,14 +164,14 @@ func (f toolFiles) toxLine(sections ini, line string, into *declaration, from []
 		into.left = append(into.left, line)
 		return
 	}
-	// tox takes "-rfile" with paths relative to its own file.
+	// tox accepts "-rfile", relative to its own file.
 	if !slices.Contains(into.lines, line) {
 		into.lines = append(into.lines, line)
 	}
 }
 
-// factors reports whether a condition holds for tests with this Python: one of its alternatives names nothing else, and
-// excludes neither.
+// factors reports whether a condition applies to tests with this Python: one of its alternatives neither names another
+// environment nor excludes this one.
 func (f toolFiles) factors(condition string) bool {
 	known := f.toxNames()
 	return slices.ContainsFunc(expand(condition), func(conditions string) bool {
@@ -187,7 +187,7 @@ func (f toolFiles) factors(condition string) bool {
 	})
 }
 
-// expand lists the names that a name with alternatives in braces stands for.
+// expand returns all names that a name with alternatives in braces stands for.
 func expand(name string) []string {
 	at := alternatives.FindStringSubmatchIndex(name)
 	if at == nil {

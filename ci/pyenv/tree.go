@@ -13,10 +13,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/safetext"
 )
 
-// fileLimit bounds one file that is read: the largest known lock files have 5 MB.
+// fileLimit limits the size of a file that is read; the largest known lock files have 5 MB.
 const fileLimit = 32 << 20
 
-// tree is a source whose files are read once, when they are asked for.
+// tree is a source whose files are read once, on demand.
 type tree struct {
 	ctx    context.Context
 	source runner.Files
@@ -27,7 +27,7 @@ type tree struct {
 	toml table
 	// submodules are the directories of submodules that were not checked out.
 	submodules []string
-	// wrong are faults of its files, err is why it cannot be read.
+	// wrong are faults in its files; err is why it cannot be read.
 	wrong []string
 	err   error
 	// exclude is Request.Exclude.
@@ -60,7 +60,7 @@ func (t *tree) has(name string) bool {
 	return found
 }
 
-// below reports whether a directory holds any file.
+// below reports whether a directory contains any file.
 func (t *tree) below(dir string) bool {
 	if dir == "." {
 		return len(t.names) > 0
@@ -69,7 +69,7 @@ func (t *tree) below(dir string) bool {
 	return at < len(t.names) && strings.HasPrefix(t.names[at], dir+"/")
 }
 
-// first is the first of some names that the source has.
+// first returns the first of some names that exists.
 func (t *tree) first(names []string) string {
 	for _, name := range names {
 		if t.has(name) {
@@ -79,12 +79,12 @@ func (t *tree) first(names []string) string {
 	return ""
 }
 
-// firstNaming is the first of some requirements files that says anything: an empty one declares nothing, and locks nothing.
+// firstNaming returns the first of some requirements files that is not empty: an empty file declares and locks nothing.
 func (t *tree) firstNaming(files []string) string {
 	return t.first(slices.DeleteFunc(slices.Clone(files), func(name string) bool { return t.has(name) && len(lines(t.text(name))) == 0 }))
 }
 
-// text reads a file; "" when it is not there.
+// text returns a file's content, or "" if it is missing.
 func (t *tree) text(name string) string {
 	if text, ok := t.texts[name]; ok {
 		return text
@@ -104,7 +104,7 @@ func (t *tree) text(name string) string {
 	return t.texts[name]
 }
 
-// table reads a TOML file; nil when it is not there or cannot be read, which is a fault.
+// table parses a TOML file. It returns nil if the file is missing or, as a recorded fault, unreadable.
 func (t *tree) table(name string) table {
 	if parsed, ok := t.tables[name]; ok {
 		return parsed

@@ -9,10 +9,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// ofMLflow matches files in the folders where MLflow keeps runs on this machine: a model there has requirements of its own.
+// ofMLflow matches directories of MLflow's local runs: models there have their own requirements.
 var ofMLflow = regexp.MustCompile(`(?:^|/)(?:mlruns|mlartifacts)/`)
 
-// unread lists the declarations of packages that the environment is not installed from.
+// unread lists the declarations of packages that are not installed.
 func (d *draft) unread() {
 	var seen []string
 	for _, from := range d.project.From {
@@ -31,7 +31,7 @@ func (d *draft) unread() {
 			deeper = append(deeper, name)
 		}
 	}
-	// A repository can have an example in each of a hundred directories.
+	// A repository may have examples in a hundred directories.
 	seen = append(seen, deeper[:min(len(deeper), 5)]...)
 	seen = append(seen, "pixi.toml", "pixi.lock", "conda-lock.yml", "noxfile.py", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock",
 		"Pipfile.lock", "Pipfile", "constraints.txt", condaFile(d.tree, d.stage))
@@ -57,7 +57,7 @@ func (d *draft) unread() {
 		seen = append(seen, "extra "+name)
 	}
 	for _, name := range seen {
-		// A .in file is what its .txt or .lock was made from.
+		// A .in file is the source of its .txt or .lock file.
 		stem, isSource := strings.CutSuffix(name, ".in")
 		made := isSource && (d.used[stem+".txt"] || d.used[stem+".lock"])
 		if !made && !d.used[name] && !slices.Contains(d.project.Unread, name) {
@@ -71,11 +71,11 @@ func (d *draft) uses(kind string, names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !d.used[kind+name] })
 }
 
-// requirementsName is the name of a file with requirements, whatever they are for.
+// requirementsName matches the name of a requirements file of any purpose.
 var requirementsName = regexp.MustCompile(`^(?:(?:requirements|requires|reqs|deps)/[\w.-]+|` +
 	`[\w.-]*(?:requirements|constraints)[\w.-]*)\.(?:txt|in|lock)$`)
 
-// toolEnvironments are the places of the project's tools that declare packages and that no stage installs from.
+// toolEnvironments are places in which the project's tools declare packages that no stage installs.
 func (t *tree) toolEnvironments() []string {
 	var found []string
 	for _, place := range hatchPlaces(t) {
@@ -94,5 +94,5 @@ func (t *tree) toolEnvironments() []string {
 	return found
 }
 
-// testsRequire is what setuptools installed for its own test command, until it lost it.
+// testsRequire matches what setuptools installed for its former test command.
 var testsRequire = regexp.MustCompile(`\btests_require\s*=`)

@@ -10,8 +10,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// usualFiles are the usual names of requirements files that a stage has for itself, the
-// most exact first.
+// usualFiles are the usual names of a stage's own requirements files, most exact first.
 var usualFiles = map[string][]string{
 	verdict.Test: {
 		"requirements/test.lock", "requirements-test.lock", "requirements/test.txt", "requirements-test.txt",
@@ -34,7 +33,7 @@ var usualFiles = map[string][]string{
 	},
 }
 
-// usualNames are the usual names of a stage, each also in the folder requirements.
+// usualNames are the usual names for a stage, also in a directory called requirements.
 func usualNames(stage string) (names []string) {
 	for _, name := range usualFiles[stage] {
 		if names = append(names, name); !strings.Contains(name, "/") {
@@ -44,12 +43,12 @@ func usualNames(stage string) (names []string) {
 	return names
 }
 
-// base are the usual names of files with what the application needs.
+// base are the usual names of files with the application's requirements.
 var base = []string{"requirements.lock", "requirements.txt", "requirements/base.txt", "requirements/requirements.txt",
 	"requirements/common.txt", "requirements/main.txt", "requirements/core.txt", "requirements/production.txt", "requirements/prod.txt",
 	"requirements.in", "requirements/base.in", "requirements/requirements.in", "requirements/main.in"}
 
-// others are the files of further tools that declare packages, in the order of preference.
+// others are declarations of other tools, in order of preference.
 var others = []string{
 	"uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml", "setup.cfg", "setup.py",
 	"Pipfile", "tox.ini", "environment.yml", "pixi.toml",
@@ -59,21 +58,20 @@ func lookedFor(stage string) []string {
 	return slices.Concat(usualFiles[stage][:4], others[:5], base[:2], others[5:])
 }
 
-// groupNames are the usual names of the groups and extras of a stage; the first list of
-// which the project has any counts.
+// groupNames are the usual groups and extras of a stage. The first list with an existing name is used.
 var groupNames = map[string][][]string{
 	verdict.Test:  {{"test", "tests", "testing"}, {"dev", "develop", "development"}},
 	verdict.Train: {{"train", "training"}},
 	verdict.Image: {{"serve", "serving"}, {"prod", "production"}},
 }
 
-// tooling are groups that only those who work on the project need.
+// tooling are groups that only developers of the project need.
 var tooling = []string{
 	"test", "tests", "testing", "dev", "develop", "development", "doc", "docs", "lint", "linting", "typing", "types", "mypy", "ci",
 	"format", "quality", "release", "build", "notebook", "notebooks", "pre-commit", "bench", "benchmark",
 }
 
-// chosen are those of the usual groups of the stage that exist.
+// chosen returns the existing usual groups of the stage.
 func chosen(stage string, existing []string) []string {
 	for _, wanted := range groupNames[stage] {
 		found := slices.DeleteFunc(slices.Clone(wanted), func(name string) bool { return !slices.Contains(existing, name) })
@@ -84,8 +82,8 @@ func chosen(stage string, existing []string) []string {
 	return nil
 }
 
-// installedByDefault are the groups that a tool installs unless told otherwise, as far as
-// the stage needs them: all for the tests, without those of development for the others.
+// installedByDefault returns the groups that a tool installs by default, if the stage needs them: all for tests, others
+// without development groups.
 func installedByDefault(stage string, groups []string) []string {
 	if stage == verdict.Test {
 		return groups
@@ -103,7 +101,7 @@ func options(flag string, values []string) []string {
 	return out
 }
 
-// usual takes the best of what the source declares.
+// usual chooses the best of what the source declares.
 func (d *draft) usual() {
 	specific, basic := d.firstNaming(usualNames(d.stage)), d.firstNaming(base)
 	hashed := specific != "" && strings.Contains(d.text(specific), "--hash=")
@@ -141,7 +139,7 @@ func (d *draft) usual() {
 	case pixis != nil:
 		pixi(d)
 	case d.stage != verdict.Test && d.firstNaming(usualNames(verdict.Test)) != "":
-		// What the tests run with runs the application too.
+		// The application also runs with what the tests run with.
 		lists{d}.requirements([]string{d.firstNaming(usualNames(verdict.Test))})
 	default:
 		if scripts := d.inline(); len(scripts) > 0 {
@@ -150,17 +148,17 @@ func (d *draft) usual() {
 	}
 }
 
-// inlineMetadata begins what a script says of itself, by PEP 723.
+// inlineMetadata starts a script's inline metadata (PEP 723).
 var inlineMetadata = regexp.MustCompile(`(?m)^# /// script\s*$`)
 
-// inline are the scripts in the root that name their packages themselves.
+// inline returns the scripts in the root that declare their own packages.
 func (t *tree) inline() []string {
 	return slices.DeleteFunc(slices.Clone(t.names), func(name string) bool {
 		return strings.Contains(name, "/") || path.Ext(name) != ".py" || !inlineMetadata.MatchString(t.text(name))
 	})
 }
 
-// besides adds what the tests need to requirements of the application that lock nothing: they are resolved together.
+// besides adds what the tests need to unlocked requirements of the application; they are resolved together.
 func (d *draft) besides() {
 	if d.stage != verdict.Test || d.project.Locked {
 		return
@@ -168,7 +166,7 @@ func (d *draft) besides() {
 	d.together(d.wanted(false))
 }
 
-// together installs some arguments with what is installed last, so that they are resolved together.
+// together installs further arguments with the last installation, so that they are resolved together.
 func (d *draft) together(args []string) {
 	if last := len(d.project.install) - 1; last >= 0 && len(args) > 0 {
 		d.project.install[last] = append(d.project.install[last], args...)
@@ -177,8 +175,8 @@ func (d *draft) together(args []string) {
 	d.pipInstall(args)
 }
 
-// dependencies adds what the project itself depends on to requirements that are the tests' alone, unless they pin everything or
-// install the project.
+// dependencies adds the project's own dependencies to requirements for tests alone, unless those pin everything or install
+// the project.
 func (d *draft) dependencies() {
 	mine := []string{"pyproject.toml", "setup.cfg", "setup.py"}
 	if d.stage != verdict.Test || d.project.Locked || slices.ContainsFunc(mine, func(name string) bool { return d.used[name] }) {
@@ -196,15 +194,14 @@ func (d *draft) dependencies() {
 	d.together(args)
 }
 
-// declares reports whether a file of the project, or of a tool that runs its tests,
-// declares packages.
+// declares reports whether a file of the project, or of a tool that runs its tests, declares packages.
 func (d *draft) declares() bool {
 	return d.toml.sub("project") != nil || d.toml.sub("dependency-groups") != nil || d.toml.sub("tool", "uv", "workspace") != nil ||
 		d.has("setup.cfg") && d.project.Package ||
 		d.has("setup.py") || flit(d.tree) || len(toolFiles{d.tree, d.project.Python}.testTools()) > 0 && d.stage == verdict.Test
 }
 
-// namesPackages reports whether the project's own files name any package for the stage: some leave all to conda.
+// namesPackages reports whether the project's own files declare any package for the stage; some projects leave all to conda.
 func namesPackages(d *draft) bool {
 	project := d.toml.sub("project")
 	return len(project.strs("dependencies"))+len(project.strs("dynamic")) > 0 || flit(d.tree) ||
@@ -213,7 +210,7 @@ func namesPackages(d *draft) bool {
 		d.stage == verdict.Test && len(toolFiles{d.tree, d.project.Python}.testTools()) > 0
 }
 
-// flit reports whether the project is described by flit's own tables, which its backend reads.
+// flit reports whether the project uses flit's own tables, which its backend reads.
 func flit(t *tree) bool { return t.toml.sub("tool", "flit", "metadata") != nil && t.installable(".") }
 
 // declared installs what the project declares without a lock.
@@ -231,7 +228,7 @@ func (d *draft) declared() {
 	}
 	args := d.wanted(true)
 	if d.stage == verdict.Test {
-		// The tests of a workspace import its members, whether or not the root depends on them.
+		// Tests of a workspace import its members even if the root does not depend on them.
 		for _, member := range d.members() {
 			args = append(args, d.own(member, nil)...)
 			for _, group := range chosen(d.stage, keys(d.manifest(member).sub("dependency-groups"))) {
@@ -242,15 +239,15 @@ func (d *draft) declared() {
 	d.pipInstall(args)
 }
 
-// wanted installs the groups and extras of the stage, and for the tests what the tool that runs them installs beside these.
-// What the project itself depends on comes with its extras, or always.
+// wanted installs the stage's groups and extras and, for tests, what the tool that runs them installs in addition. The
+// project's own dependencies are included with its extras, or always.
 func (d *draft) wanted(always bool) (args []string) {
 	groups, extras := d.chosen(keys(d.toml.sub("dependency-groups"))), d.chosen(d.extras())
 	var found declaration
 	if d.stage == verdict.Test {
 		named := len(groups)+len(extras) > 0
 		tools := toolFiles{d.tree, d.project.Python}.testTools()
-		// An environment for development has much that tests do not need.
+		// A development environment has much that tests do not need.
 		if at := slices.IndexFunc(tools, func(tool declaration) bool { return tool.tests || !named }); at >= 0 {
 			found = tools[at]
 			d.project.From = append(d.project.From, found.label)
@@ -285,8 +282,7 @@ func (d *draft) wanted(always bool) (args []string) {
 	return args
 }
 
-// pipInstall installs with uv's pip interface, with the indexes that the project's own
-// configuration of uv names.
+// pipInstall installs with uv's pip interface, using the indexes in the project's own uv configuration.
 func (d *draft) pipInstall(args []string) {
 	if len(args) == 0 {
 		return
