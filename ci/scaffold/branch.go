@@ -14,7 +14,7 @@ var (
 	inWorkflow = regexp.MustCompile(`(?m)branches:\s*(?:\[\s*|\n\s*-\s*)["']?([A-Za-z0-9._/-]+)`)
 )
 
-// branch finds the branch that releases: the default branch of the remote, else the usual names.
+// branch returns the release branch: the remote's default branch, or else one of the usual names.
 func (s *survey) branch() {
 	s.p.Branch = policy.ReleaseBranch
 	from := ""

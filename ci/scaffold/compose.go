@@ -12,7 +12,7 @@ import (
 
 var published = regexp.MustCompile(`(?:^|:)(\d{1,5})(?:/tcp)?$`)
 
-// compose reads the service of a compose file that is built from this repository.
+// compose reads the compose file's service that is built from this repository.
 func (t *tree) compose() container {
 	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
 		if !t.has(name) {
@@ -39,7 +39,7 @@ func (t *tree) compose() container {
 		case len(published) == 1: // the others are workers
 			return published[0]
 		}
-		return container{} // which of several is the application, it does not say
+		return container{} // it does not say which of them is the application
 	}
 	return container{}
 }
@@ -65,13 +65,13 @@ func (service composeService) container(name string) container {
 	}
 	for _, port := range service.Ports.Content {
 		long := struct{ Target string }{port.Value}
-		_ = port.Decode(&long) // the short form is no mapping
+		_ = port.Decode(&long) // the short form is not a mapping
 		if m := published.FindStringSubmatch(long.Target); m != nil {
 			found.port = portOf(m[1])
 		}
 	}
 	for _, volume := range service.Volumes.Content {
-		// A volume by its name is kept; a folder of the machine is for work on the project.
+		// A named volume is persistent; a bind mount is for development.
 		if from, to, is := strings.Cut(volume.Value, ":"); is && plainName.MatchString(from) && from[0] != '.' && !strings.Contains(from, "/") {
 			to, _, _ = strings.Cut(to, ":")
 			found.volumes = append(found.volumes, path.Clean(to))
@@ -100,7 +100,7 @@ func (service composeService) container(name string) container {
 	return found
 }
 
-// nodeWords are the words of a command in YAML: a list, or text without anything that needs a shell.
+// nodeWords returns a command's words: a YAML list, or text that needs no shell.
 func nodeWords(node yaml.Node) (words []string) {
 	if node.Kind == yaml.ScalarNode {
 		return shellWords(node.Value, nil)

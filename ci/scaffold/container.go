@@ -17,16 +17,16 @@ type container struct {
 	name   string
 	port   int
 	health string
-	// entrypoint and command start it, as words; nil for what needs a shell. alone is set for an entrypoint that takes no
-	// command. started is whether there is anything.
+	// entrypoint and command start it, split into words; nil if they need a shell. alone is set for an entrypoint that takes
+	// no command. started is set if there is either.
 	entrypoint, command []string
 	alone, started      bool
-	// user reports whether a Dockerfile ends as a user other than root.
+	// user is set if a Dockerfile ends with a user other than root.
 	user bool
-	// target is the stage of the Dockerfile that the image is made from, if that is not its last one; file is the Dockerfile that a
-	// compose file names.
+	// target is the Dockerfile stage to build, unless it is the last one; file is the Dockerfile that a compose file names.
 	target, file string
-	// volumes are absolute paths that are kept, with the working directory; vars are the variables that are set.
+	// volumes are absolute paths of volumes, including those relative to the working directory; vars are the variables that
+	// are set.
 	volumes []string
 	workdir string
 	vars    []string
@@ -37,7 +37,7 @@ var (
 	askedPath = regexp.MustCompile(`https?://[^/\s"']+(/[A-Za-z0-9_./-]*)`)
 )
 
-// dockerfileName is the Dockerfile of the application; empty if there is none.
+// dockerfileName is the path of the application's Dockerfile, or empty.
 func (t *tree) dockerfileName() string {
 	for _, name := range []string{t.compose().file, "Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "Dockerfile.prod"} {
 		if t.has(name) {
@@ -49,8 +49,8 @@ func (t *tree) dockerfileName() string {
 
 var heredoc = regexp.MustCompile(`(?:^|[^<])<<-?["']?(\w+)["']?`)
 
-// instructions are the lines of a Dockerfile, continued ones joined, without the files that are
-// written out in it: a line of those may begin like an instruction.
+// instructions returns a Dockerfile's lines with continuation lines joined, without the content of heredocs, whose lines may
+// look like instructions.
 func (t *tree) instructions(name string) (lines []string) {
 	text := strings.ReplaceAll(t.text(name), "\r\n", "\n")
 	end := ""
@@ -69,7 +69,7 @@ func (t *tree) instructions(name string) (lines []string) {
 	return lines
 }
 
-// expand replaces variables by their values; those without one stay.
+// expand replaces variables by their values. Variables without a value stay.
 func expand(text string, env map[string]string) string {
 	return variable.ReplaceAllStringFunc(text, func(reference string) string {
 		m := variable.FindStringSubmatch(reference)
@@ -77,14 +77,14 @@ func expand(text string, env map[string]string) string {
 	})
 }
 
-// ofTools are variables of Python and of what installs packages.
+// ofTools matches variables of Python and of package installers.
 var ofTools = regexp.MustCompile(`^(?:PATH|VIRTUAL_ENV|LANG|LC_ALL|TZ|DEBIAN_FRONTEND|(?:PYTHON|PIP_|UV_|POETRY_|PDM_|HF_|STREAMLIT_)\w*)$`)
 
-// forWork are the names of stages that are not what is deployed.
+// forWork matches the names of stages that are not deployed.
 var forWork = []string{"test", "tests", "testing", "dev", "develop", "development", "debug", "lint", "docs", "ci"}
 
-// dockerfile reads the stage of the Dockerfile that is deployed, with what it inherits from the stages it is made from: the one that
-// the compose file names, else the last one that is not for work on the project.
+// dockerfile reads the Dockerfile stage that is deployed, with what it inherits from earlier stages: the stage that the
+// compose file names, or else the last one that is not for development.
 func (s serving) dockerfile(composed container) container {
 	found := container{name: s.tree.dockerfileName()}
 	if found.name == "" {
@@ -94,7 +94,7 @@ func (s serving) dockerfile(composed container) container {
 	var order []string
 	stage := ""
 	env := map[string]string{}
-	own := false // whether the stage has a CMD: ENTRYPOINT drops an inherited one
+	own := false // whether the stage has a CMD: ENTRYPOINT resets an inherited one
 	for _, line := range s.tree.instructions(found.name) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 {
@@ -106,7 +106,7 @@ func (s serving) dockerfile(composed container) container {
 			stages[stage] = found
 			from := fromLine(fields[1:])
 			name := found.name
-			found = stages[from.stage()] // nothing for an image of elsewhere
+			found = stages[from.stage()] // nothing for an external image
 			found.name, stage = name, from.as
 			order, own = append(order, stage), false
 		case "WORKDIR":
@@ -119,7 +119,7 @@ func (s serving) dockerfile(composed container) container {
 			if json.Unmarshal([]byte(rest), &paths) != nil {
 				paths = fields[1:]
 			}
-			found.volumes = slices.Clone(found.volumes) // the stages that it is made from keep theirs
+			found.volumes = slices.Clone(found.volumes) // earlier stages keep theirs
 			for _, volume := range paths {
 				if volume = expand(volume, env); !path.IsAbs(volume) {
 					volume = path.Join("/", found.workdir, volume)
@@ -138,7 +138,7 @@ func (s serving) dockerfile(composed container) container {
 				found.health = m[1]
 			}
 		case "ENV", "ARG":
-			if !strings.Contains(fields[1], "=") && len(fields) > 2 { // the older form, of one variable
+			if !strings.Contains(fields[1], "=") && len(fields) > 2 { // the older form with one variable
 				env[fields[1]] = strings.Join(fields[2:], " ")
 				continue
 			}
@@ -177,7 +177,7 @@ func (s serving) dockerfile(composed container) container {
 	return found
 }
 
-// from is a FROM line: the image or stage, and the name of the stage that begins.
+// from is a FROM line: the image or stage, and the new stage's name.
 type from struct{ image, as string }
 
 func (f from) stage() string { return strings.ToLower(f.image) }
@@ -201,8 +201,8 @@ var (
 	setupPython = regexp.MustCompile(`(?m)^\s*python-version\s*:\s*\[?\s*["']?(3\.\d+)`)
 )
 
-// usedPython is the Python that the project runs on where it says so only by using it: the
-// official image that its Dockerfile ends on, or the version that its workflows set up.
+// usedPython returns the Python that a project uses without declaring it: that of the official image in its Dockerfile, or
+// the version that its workflows install.
 func (t *tree) usedPython() (version, where string) {
 	if name := t.dockerfileName(); name != "" {
 		arguments := map[string]string{}
@@ -239,8 +239,8 @@ func (t *tree) usedPython() (version, where string) {
 	return version, where
 }
 
-// useDockerfile takes the Dockerfile when the pipeline would accept what it makes; it adds a health check itself, and a port that is
-// known otherwise.
+// useDockerfile proposes the project's own Dockerfile if the pipeline would accept its image. The pipeline can add a health
+// check and a port.
 func (s serving) useDockerfile(file container, port int) {
 	if file.name == "" {
 		return
@@ -260,8 +260,8 @@ func (s serving) useDockerfile(file container, port int) {
 		file.name, lacks, file.name)
 }
 
-// volumes takes those of the Dockerfile and the compose file, else the usual ones, without any that would hide code of the
-// application or the model.
+// volumes proposes the volumes of Dockerfile and compose file, or else the usual ones, without those that would hide the
+// application's code or the model.
 func (s serving) volumes(file, composed container, modelDir string) {
 	usual := config.Default().Image.Volumes
 	declared, why := slices.Concat(file.volumes, composed.volumes), "the volumes of "+cmp.Or(file.name, composed.name)
@@ -277,7 +277,7 @@ func (s serving) volumes(file, composed container, modelDir string) {
 	}
 	kept, hidden := []string{}, []string{}
 	for _, volume := range declared {
-		for _, from := range []string{file.workdir, "/app"} { // an image of the pipeline has the source elsewhere
+		for _, from := range []string{file.workdir, "/app"} { // an image built by the pipeline has the source elsewhere
 			if dir, inside := strings.CutPrefix(volume, from+"/"); inside && from != "" {
 				volume = root + "/" + dir
 				break
@@ -303,12 +303,12 @@ func (s serving) volumes(file, composed container, modelDir string) {
 	}
 }
 
-// proposes reports whether a key is proposed.
+// proposes reports whether a key is already proposed.
 func (p *Proposal) proposes(key string) bool {
 	return slices.ContainsFunc(p.Settings, func(set Setting) bool { return set.Key == key })
 }
 
-// told are the variables that Dockerfile and compose file set for the application: some are for the machine of who works on it.
+// told returns the variables that Dockerfile and compose file set for the application; some are only for development.
 func (s serving) told(file, composed container) {
 	for _, c := range []container{file, composed} {
 		if len(c.vars) > 0 && (c.name != file.name || !s.p.proposes("image.dockerfile")) {
@@ -318,7 +318,7 @@ func (s serving) told(file, composed container) {
 	}
 }
 
-// portOf is a port, or 0 for a number that is none.
+// portOf parses a port; it returns 0 for anything else.
 func portOf(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > 65535 {

@@ -9,10 +9,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 )
 
-// floorKey is how much of the code the tests must execute.
+// floorKey is the key of the total coverage floor.
 const floorKey = "test.coverage.total"
 
-// floor takes the floor that the project has for itself. Files do not tell what the tests reach: see Measured.
+// floor proposes the project's own coverage floor. What the tests really reach is not in the files; see Measured.
 func (s *survey) floor(stated pyenv.TestSettings) {
 	defaults := config.Default().Test.Coverage.Total
 	switch {
@@ -28,9 +28,9 @@ func (s *survey) floor(stated pyenv.TestSettings) {
 	}
 }
 
-// Measured tells the proposal which fraction of the lines one run of the tests executed, and how that is said,
-// such as "63.10% (118 of 187)". Where it is less than the floor, what was reached becomes the floor, with
-// the reason: nobody can see a lower gate without seeing that it is one. A floor is never raised.
+// Measured adds the measured coverage to the proposal: the fraction of executed lines, and its text, such as "63.10% (118 of
+// 187)". If it is below the floor it becomes the floor, with the reason as a comment, so that nobody overlooks a lowered
+// gate. A floor is never raised.
 func (p *Proposal) Measured(fraction float64, said string) {
 	asked, by := config.Default().Test.Coverage.Total, "the default"
 	at := slices.IndexFunc(p.Settings, func(s Setting) bool { return s.Key == floorKey })
@@ -44,7 +44,7 @@ func (p *Proposal) Measured(fraction float64, said string) {
 	if fraction*100 >= asked {
 		return
 	}
-	// Whole percents, downwards: a line more or less is no failure.
+	// Whole percents, rounded down, so that one line more or less is not a failure.
 	reached := math.Floor(fraction*100 + 1e-9)
 	floor := Setting{Key: floorKey, Value: reached,
 		Why: fmt.Sprintf("lowered from %v (%s): one run executes %s. Raise it with the tests", asked, by, said)}
@@ -58,14 +58,14 @@ func (p *Proposal) Measured(fraction float64, said string) {
 	}
 }
 
-// Unmeasured tells the proposal why a run of the tests said nothing about coverage.
+// Unmeasured adds to the proposal why coverage could not be measured.
 func (p *Proposal) Unmeasured(why string) {
 	p.answered(floorKey)
 	p.Unknown = append(p.Unknown, Unknown{What: "how much the tests execute: " + why,
 		Next: "solve that, and call init --measure again"})
 }
 
-// answered takes out what could not be found out about a setting.
+// answered removes the open questions that a setting answers.
 func (p *Proposal) answered(key string) {
 	p.Unknown = slices.DeleteFunc(p.Unknown, func(u Unknown) bool { return slices.Contains(u.keys, key) })
 }

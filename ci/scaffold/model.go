@@ -11,13 +11,13 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/glob"
 )
 
-// loadable are formats that run code when they are opened.
+// loadable are formats that can run code when they are loaded.
 var loadable = map[string]string{"pkl": "pickle", "pickle": "pickle", "joblib": "pickle"}
 
-// modelsFolder is the folder in which the default looks, as the code names it.
+// modelsFolder is the directory that the default searches, as named in code.
 var modelsFolder = regexp.MustCompile(`["'](?:\./)?models/?["']`)
 
-// modelFile finds the file that the training leaves, and what it is.
+// modelFile finds the model file that the training writes, and its format.
 func (s learning) modelFile(file string) {
 	defaults := config.Default().Train
 	all := s.modelFiles(file)
@@ -82,7 +82,7 @@ func (s learning) modelFile(file string) {
 	}
 }
 
-// withoutPickle is how the training could save its model in a format without code.
+// withoutPickle returns how the training could save its model in a format that cannot run code.
 func (s learning) withoutPickle(found *literal) string {
 	text, name := s.tree.text(found.in), strings.TrimSuffix(found.pattern, "."+found.suffix)
 	for _, c := range []struct {
@@ -99,8 +99,8 @@ func (s learning) withoutPickle(found *literal) string {
 	return "save in a format without code (docs/models.md)"
 }
 
-// modelFiles are the files that the code names and that may be the model, the likeliest first: what DVC's stage leaves, what the
-// training itself names, and what other files load. What is called like a model comes first, what prepares the data last.
+// modelFiles returns the file names in the code that may be the model, most likely first: outputs of DVC's stage, then what
+// the training names, then what other files load. Within these, names like "model" come first and preprocessing last.
 func (s learning) modelFiles(file string) (all []literal) {
 	for _, out := range s.tree.stage().Outs {
 		if m := modelFile.FindStringSubmatch(`"` + out.Value + `"`); m != nil && plainName.MatchString(m[2]) {
@@ -131,22 +131,22 @@ var (
 	useXGBoost  = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+xgboost\b`)
 	useLightGBM = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+lightgbm\b`)
 	useSklearn  = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+sklearn\b`)
-	// table is a call that reads or writes data.
+	// table matches a call that reads or writes data.
 	table = regexp.MustCompile(`\b(?:read_\w+|to_hdf|to_pickle|HDFStore|h5py\.File)\((?:[^()"']*,\s*)?[rf]?$`)
-	// called is in the name of a model, models at its end; helper is in the name of what prepares the data.
+	// called matches part of a model's name, models its end; helper matches names of preprocessing objects.
 	called = regexp.MustCompile(`(?i)model|classifier|clf|regress|estimator|predictor|forest|xgb|lgbm|best|checkpoint`)
 	models = regexp.MustCompile(`(?i)(?:model|classifier|clf|regressor|estimator|predictor|forest)\.\w+$`)
 	helper = regexp.MustCompile(`(?i)scaler|encoder|label|binari[sz]er|vectori[sz]er|tokeni[sz]er|imputer|transform|preproc|feature|column|` +
 		`mapping|builder|vocab|stats|meta|history|data|explainer|(?:^|[/_])(?:x|y|train|test|val)_`)
 )
 
-// helps reports whether a file by its name only helps the model: it prepares the data.
+// helps reports whether a file name suggests preprocessing rather than a model.
 func (l literal) helps() bool {
 	base := path.Base(l.pattern)
 	return helper.MatchString(base) && !models.MatchString(base)
 }
 
-// metrics finds how the gates learn the metrics: from an MLflow run, or from a file.
+// metrics finds where the gates read the metrics: from an MLflow run or a file.
 func (s learning) metrics(file string) {
 	if !s.tree.uses(mlflowUse) {
 		all := s.literals(file, jsonFile)
@@ -174,14 +174,14 @@ func (s learning) metrics(file string) {
 }
 
 var (
-	// reported is the name under which code reports an accuracy: a key of a dictionary, or MLflow's argument.
+	// reported returns the name under which code reports an accuracy: a dictionary key or an argument of MLflow.
 	reported = regexp.MustCompile(`(?:["'](\w*accuracy)["']\s*:|log_metric\(\s*["'](\w*accuracy)["'])`)
 	autolog  = regexp.MustCompile(`\bautolog\(`)
 	ofData   = regexp.MustCompile(`^train(?:ing)?_`)
 )
 
-// decides is the one metric of data held out that a training reports, where nothing reports the default's accuracy; "" for none
-// or several.
+// decides returns the training's only metric on held-out data, if it does not report the default's accuracy; "" if there is
+// none or more than one.
 func (s learning) decides(file string) string {
 	names := func(file string) (all []string) {
 		for _, m := range reported.FindAllStringSubmatch(s.tree.text(file), -1) {

@@ -18,7 +18,7 @@ const header = "# yaml-language-server: $schema=https://raw.githubusercontent.co
 	"main/ci/config/pipeline.schema.json\n" + `# What differs from the defaults; every key: docs/configuration.md of openstack-rca.
 `
 
-// Config is the text of pipeline.yaml.
+// Config returns the text of pipeline.yaml.
 func (p *Proposal) Config() string {
 	var b strings.Builder
 	b.WriteString(header)
@@ -26,7 +26,7 @@ func (p *Proposal) Config() string {
 		b.WriteString("# Nothing differs.\n")
 		return b.String()
 	}
-	// Settings of one section follow each other, whatever found them.
+	// Settings of one section are adjacent, in whatever order they were found.
 	settings := slices.Clone(p.Settings)
 	slices.SortStableFunc(settings, func(a, b Setting) int { return sectionOf(a.Key) - sectionOf(b.Key) })
 	var open []string
@@ -56,16 +56,16 @@ func sectionOf(key string) int {
 	return slices.Index(sections, first)
 }
 
-// sentence is a reason as a comment of one line.
+// sentence formats a reason as a one-line comment.
 func sentence(why string) string {
 	why = safetext.Line(why, 120)
-	if first, _, _ := strings.Cut(why, " "); !strings.ContainsAny(first, "./_") { // a file keeps its name
+	if first, _, _ := strings.Cut(why, " "); !strings.ContainsAny(first, "./_") { // a file name stays as it is
 		why = strings.ToUpper(why[:1]) + why[1:]
 	}
 	return strings.TrimSuffix(why, ".") + "."
 }
 
-// plainScalar is text that YAML takes as it is, and as text.
+// plainScalar matches text that YAML reads unquoted as a string.
 var plainScalar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]*$`)
 
 func scalar(text string) string {
@@ -74,7 +74,7 @@ func scalar(text string) string {
 		text == "-m" || text == "-v" {
 		return text
 	}
-	quoted, err := json.Marshal(text) // its strings are YAML's, too
+	quoted, err := json.Marshal(text) // its strings are valid YAML, too
 	if err != nil {
 		return `""`
 	}
@@ -100,11 +100,11 @@ func value(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Missing are the settings of the proposal that an existing pipeline.yaml does not have, by key.
+// Missing returns the proposed settings that an existing pipeline.yaml lacks, by key.
 func (p *Proposal) Missing(existing string) (missing []Setting) {
 	var document yaml.Node
 	if yaml.Unmarshal([]byte(existing), &document) != nil {
-		return nil // every run says what is wrong with it
+		return nil // every run reports what is wrong with it
 	}
 	for _, s := range p.Settings {
 		if !hasKey(&document, s.path()) && (s.unless == "" || !hasKey(&document, strings.Split(s.unless, "."))) {
@@ -132,18 +132,16 @@ func hasKey(node *yaml.Node, keys []string) bool {
 	return false
 }
 
-// File is one file of a proposal, compared with what is there.
+// File is one file of a proposal, compared with the existing one.
 type File struct {
 	// Path is relative to the repository.
 	Path, Content string
-	// New is set for a file that is not there, and that init writes. Same is set for one that is there
-	// with this content, Again for one that init wrote and now writes with more. With none of them, somebody wrote
-	// another one, and it is kept.
+	// New is set for a missing file, which init writes. Same is set for an existing file with this content, Again for one
+	// that init wrote and now extends. If none is set, somebody else wrote the file, and it is kept.
 	New, Same, Again bool
 }
 
-// Files are the files of the proposal. existing reads a file of the repository; false is for one that
-// is not there.
+// Files returns the files of the proposal. existing reads a file of the repository and returns false if it is missing.
 func (p *Proposal) Files(existing func(path string) (string, bool)) []File {
 	files := []File{{Path: config.FileName, Content: p.Config()}}
 	if p.CIPath != "" {
@@ -156,8 +154,7 @@ func (p *Proposal) Files(existing func(path string) (string, bool)) []File {
 	return files
 }
 
-// Text tells people what was found, what is written, and what to write by hand. existing is that of
-// Files.
+// Text describes what was found, what is written, and what to add by hand. existing is as for Files.
 func (p *Proposal) Text(files []File, existing func(path string) (string, bool)) string {
 	var b strings.Builder
 	for _, f := range files {

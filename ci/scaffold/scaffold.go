@@ -1,7 +1,6 @@
-// Package scaffold makes the first pipeline.yaml of a repository: it reads the files of a project,
-// runs nothing of it, and proposes only what differs from the defaults, each setting with its
-// reason. What it cannot find out it says, with what to write. It also has the files that run the
-// pipeline in CI systems.
+// Package scaffold proposes the first pipeline.yaml of a repository. It reads a project's files, runs nothing, and proposes
+// only settings that differ from the defaults, each with its reason. What it cannot find out it lists, with what to write. It
+// also has the files that run the pipeline in CI systems.
 package scaffold
 
 import (
@@ -18,33 +17,31 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Request says what is asked for.
+// Request configures a proposal.
 type Request struct {
 	// Source is the repository.
 	Source runner.Files
-	// Folder is the name of the repository's directory, for a project that has no name of its
-	// own. It may be empty.
+	// Folder is the name of the repository's directory, for a project without a name. It may be empty.
 	Folder string
-	// CI is one of Systems, or empty for no file of a CI system.
+	// CI is one of Systems, or empty.
 	CI string
-	// Version is the version of this module that the CI file names, such as v1.2.0; empty for main.
+	// Version is the module version for the CI file, such as v1.2.0; empty means main.
 	Version string
 }
 
-// Setting is one key of pipeline.yaml that differs from its default.
+// Setting is a key of pipeline.yaml with a value that differs from the default.
 type Setting struct {
-	// Key is dotted: test.coverage.source. What follows policy. is the name of a branch, which may have
-	// dots of its own.
+	// Key is dotted: test.coverage.source. What follows policy. is a branch name, which may contain dots.
 	Key string
-	// Value is text, a list, a number or true and false; YAML holds it as it is.
+	// Value is a string, list, number or boolean, written as YAML.
 	Value any
-	// Why is the reason: what in the repository asks for it.
+	// Why is the reason: what in the repository requires it.
 	Why string
-	// unless is a setting of an existing pipeline.yaml that takes the reason away; empty for none.
+	// unless is an existing setting that makes this one unnecessary, or empty.
 	unless string
 }
 
-// path are the keys that lead to the setting, from the root of pipeline.yaml.
+// path returns the keys that lead to the setting, from the root of pipeline.yaml.
 func (s Setting) path() []string {
 	if branch, is := strings.CutPrefix(s.Key, "policy."); is {
 		return []string{"policy", branch}
@@ -52,29 +49,29 @@ func (s Setting) path() []string {
 	return strings.Split(s.Key, ".")
 }
 
-// Unknown is something that the files do not tell.
+// Unknown is something that the files do not reveal.
 type Unknown struct {
-	// What is missing, and what to do about it.
+	// What says what is missing and what to do about it.
 	What, Next string
-	// keys are the settings each of which answers it.
+	// keys are settings, each of which answers it.
 	keys []string
 }
 
-// Proposal is what a repository needs.
+// Proposal is the result for a repository.
 type Proposal struct {
-	// Settings are in the order of pipeline.yaml's documentation.
+	// Settings are in the order of the documentation of pipeline.yaml.
 	Settings []Setting
-	// Found are facts that need no setting, for people.
+	// Found are facts that need no setting.
 	Found []string
 	// Unknown is what could not be found out.
 	Unknown []Unknown
 	// Branch is the release branch.
 	Branch string
-	// CIPath and CIFile are the file for the CI system that was asked for.
+	// CIPath and CIFile are the file for the requested CI system.
 	CIPath, CIFile string
 }
 
-// Propose reads a repository. The error is for one that cannot be read, or for an unknown system.
+// Propose reads a repository. It returns an error if it cannot be read or the CI system is unknown.
 func Propose(ctx context.Context, request Request) (*Proposal, error) {
 	if request.CI != "" && !slices.Contains(Systems(), request.CI) {
 		return nil, fmt.Errorf("--ci %s: want one of %s", request.CI, strings.Join(Systems(), ", "))
@@ -103,9 +100,9 @@ type survey struct {
 	project *pyenv.Project
 	python  string
 	p       *Proposal
-	// trains and serves report whether a training and an application were found.
+	// trains and serves are set if a training and an application were found.
 	trains, serves bool
-	// model is the file of the model, and trainFile what trains it; empty if they are not known.
+	// model is the model file, and trainFile the script that trains it; empty if unknown.
 	model     literal
 	trainFile string
 }
@@ -118,7 +115,7 @@ func (s *survey) found(format string, args ...any) {
 	s.p.Found = append(s.p.Found, fmt.Sprintf(format, args...))
 }
 
-// unknown adds something that was not found out; keys are the settings that answer it, with spaces between them.
+// unknown adds an open question; keys are the settings that answer it, separated by spaces.
 func (s *survey) unknown(keys, next, format string, args ...any) {
 	s.p.Unknown = append(s.p.Unknown, Unknown{What: fmt.Sprintf(format, args...), Next: next, keys: strings.Fields(keys)})
 }
@@ -139,7 +136,7 @@ func (s *survey) run() error {
 	return nil
 }
 
-// identity finds the name, the Python and what is installed.
+// identity finds the name, the Python version and the packages.
 func (s *survey) identity() error {
 	name := pyenv.ProjectName(s.ctx, s.request.Source)
 	if name == "" {
@@ -170,7 +167,7 @@ func (s *survey) identity() error {
 	s.python = python
 	s.project, err = pyenv.Detect(s.ctx, s.request.Source, pyenv.Request{Stage: verdict.Test, Python: python})
 	if err != nil {
-		// The stage that needs the files reports what is wrong with them, with the line.
+		// The stage that needs the files reports what is wrong with them, with line numbers.
 		s.unknown("", "correct the file, and call init again", "the packages: %v", err)
 		s.project = &pyenv.Project{}
 		return nil
@@ -190,7 +187,7 @@ func (s *survey) identity() error {
 	return nil
 }
 
-// policy leaves out the stages that have nothing to do.
+// policy leaves out stages that have nothing to do.
 func (s *survey) policy() {
 	stages := []string{verdict.Test, verdict.Audit}
 	leaveOut := func(branch string, stages []string, unless, why string) {
@@ -206,8 +203,8 @@ func (s *survey) policy() {
 	}
 }
 
-// leaveOutRefused takes out what pipeline.yaml could not hold, such as a health path with a space: a
-// file that init writes is one that a run reads.
+// leaveOutRefused drops proposals that pipeline.yaml would reject, such as a health path with a space, so that a run can read
+// the file that init writes.
 func (s *survey) leaveOutRefused() {
 	var refused *config.Errors
 	if _, err := config.Load([]byte(s.p.Config()), config.Sandbox); !errors.As(err, &refused) {
@@ -225,7 +222,7 @@ func (s *survey) leaveOutRefused() {
 	}
 }
 
-// service points at import for a service that exists.
+// service points to import for an existing service.
 func (s *survey) service() {
 	for _, name := range s.tree.names {
 		base := strings.ToLower(name[strings.LastIndex(name, "/")+1:])
@@ -236,7 +233,7 @@ func (s *survey) service() {
 	}
 }
 
-// slug is a name that a configuration takes.
+// slug converts text to a valid name.
 func slug(text string) string {
 	return strings.Trim(notInName.ReplaceAllString(strings.ToLower(text), "-"), "-.")
 }

@@ -34,16 +34,16 @@ var (
 	serverPackage = regexp.MustCompile(`(?i)\b(uvicorn|gunicorn|hypercorn|granian|fastapi\[(?:standard|all)[^\]]*\])`)
 )
 
-// app is an application that answers requests.
+// app is an application that serves requests.
 type app struct {
 	command []string
-	// health is empty where no route is known to say how the application is; otherwise is a path that it then has.
+	// health is empty if no health route is known; otherwise is a path that then exists.
 	health, otherwise string
 	page, why, name   string
 	port              int
 }
 
-// serving finds the application that uses the model, in the code, the Dockerfile and the compose file.
+// serving finds the application that uses the model, from code, Dockerfile and compose file.
 type serving struct{ *survey }
 
 // find adds it to the proposal.
@@ -94,13 +94,13 @@ func (s serving) find() {
 	s.told(file, composed)
 }
 
-// portIn is the port that a command listens on, as its arguments say; 0 if they do not.
+// portIn returns the port that a command listens on according to its arguments, or 0.
 func portIn(words []string) int {
 	_, port := chosenPort(words)
 	return port
 }
 
-// modelDir is where the application opens the model: where its own code says, else where the training leaves it.
+// modelDir returns where the application opens the model: as its own code says, or else where the training writes it.
 func (s serving) modelDir() string {
 	base, usual := path.Base(s.model.pattern), config.Default().Image.ModelDir
 	if s.model.pattern == "" || strings.Contains(base, "*") {
@@ -158,7 +158,7 @@ func (s serving) withoutApp(file container) {
 		"%s", what)
 }
 
-// app is the first kind of application that the code has.
+// app returns the first kind of application found in the code.
 func (s serving) app(said []string) *app {
 	if d := config.Default().Image; s.tree.has(d.Command[2]) {
 		return &app{command: d.Command, health: d.Health, page: d.Page, name: d.Command[2]}
@@ -171,7 +171,7 @@ func (s serving) app(said []string) *app {
 	return nil
 }
 
-// preferred is the file that people start, of several: one that a command says, else one with a usual name.
+// preferred returns the most likely start file of several: one that a command names, or else one with a usual name.
 func (s serving) preferred(said, names []string) string {
 	for _, name := range names {
 		if slices.ContainsFunc(said, func(word string) bool {
@@ -225,7 +225,7 @@ func (s serving) gradio(said []string) *app {
 	return found
 }
 
-// litserve is a server of LitServe: a script that runs it, on the port that it says.
+// litserve finds a LitServe server: the script that runs it, and its port.
 func (s serving) litserve(said []string) *app {
 	name := s.preferred(said, s.tree.mentions(litServe))
 	if name == "" {
@@ -238,7 +238,7 @@ func (s serving) litserve(said []string) *app {
 	return found
 }
 
-// bentoml is a service of BentoML, in the older form of an object or the newer one of a class.
+// bentoml finds a BentoML service, as an object (older versions) or a class.
 func (s serving) bentoml(said []string) *app {
 	for _, pattern := range []*regexp.Regexp{bentoObject, bentoClass} {
 		names := slices.DeleteFunc(s.tree.mentions(pattern), func(name string) bool { return !useBento.MatchString(s.tree.text(name)) })
@@ -292,15 +292,15 @@ func (s serving) flask(said []string) *app {
 	}
 	found.command = []string{"gunicorn", "--bind", "0.0.0.0:{{port}}"}
 	if s.tree.inSrc(name) {
-		// Not --chdir: the paths of the model and of other files are from the root.
+		// Not --chdir, because the paths of the model and of other files are relative to the root.
 		found.command = append(found.command, "--pythonpath", "src")
 	}
 	found.command = append(found.command, module+":"+target)
 	return found
 }
 
-// object finds the object that answers, where it is assigned to a name in a module. If only a function makes it, called is
-// set, and target is that function.
+// object finds the module-level variable that holds the application. If only a function creates it, called is set and target
+// is that function.
 func (s serving) object(said []string, assigned *regexp.Regexp, class string) (name, target string, called bool) {
 	if name = s.preferred(said, s.tree.mentions(assigned)); name != "" {
 		return name, assigned.FindStringSubmatch(s.tree.text(name))[1], false
@@ -338,7 +338,7 @@ func needsNothing(parameters string) bool {
 	return true
 }
 
-// appDir tells uvicorn where the modules of a src layout are.
+// appDir returns the uvicorn options for modules in a src layout.
 func (s serving) appDir(name string) []string {
 	if s.tree.inSrc(name) {
 		return []string{"--app-dir", "src"}
@@ -346,7 +346,7 @@ func (s serving) appDir(name string) []string {
 	return nil
 }
 
-// routes are the paths that the application answers.
+// routes returns the paths that the application serves.
 func (s serving) routes() (all []string) {
 	for _, name := range s.tree.code {
 		for _, m := range route.FindAllStringSubmatch(s.tree.text(name), -1) {
@@ -372,7 +372,7 @@ func (s serving) rootPage() string {
 	return ""
 }
 
-// needs says that the server is not among the packages that the project declares.
+// needs adds that the server is not among the declared packages.
 func (s serving) needs(server string) {
 	if !s.declares(server) {
 		s.unknown("image.requirements", "add "+server+" to what the application needs",

@@ -10,12 +10,12 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/config"
 )
 
-// portWord stands in a command for the port that the pipeline chooses.
+// portWord is the placeholder for the port that the pipeline chooses.
 const portWord = "{{port}}"
 
 var (
 	variable = regexp.MustCompile(`\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})`)
-	// startWord is a word of a command that means the same without a shell.
+	// startWord matches a word that means the same without a shell.
 	startWord = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+()\[\]{}*-]+$`)
 	object    = regexp.MustCompile(`^([A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?:\(\))?$`)
 	number    = regexp.MustCompile(`(\d{2,5}|\{\{port\}\})$`)
@@ -23,8 +23,8 @@ var (
 	namesHost = regexp.MustCompile(`^(?:-b|--bind|--listen)$`)
 )
 
-// servers are the programs that start an application, with the port they listen on unless they are told another, and
-// the arguments that say which. With file the application is a file, otherwise an object of a module.
+// servers are the programs that start applications, with their default port and the arguments that set it. If file is set the
+// application is given as a file, otherwise as an object of a module.
 var servers = map[string]struct {
 	port     int
 	host, to []string
@@ -40,8 +40,8 @@ var servers = map[string]struct {
 	"python":    {file: true},
 }
 
-// startedBy is the application that a Dockerfile or a compose file starts; nil unless the command needs no shell
-// and starts something of the source.
+// startedBy returns the application that a Dockerfile or compose file starts, or nil if the command needs a shell or starts
+// nothing of the source.
 func (s serving) startedBy(c container) *app {
 	words := unwrapped(slices.Concat(c.entrypoint, c.command))
 	if c.alone {
@@ -87,8 +87,8 @@ func (s serving) startedBy(c container) *app {
 	return found
 }
 
-// objectOf is the file of the object module:name that a command serves. Where the file lies in a folder that the Dockerfile
-// makes the working directory, the command is told so.
+// objectOf returns the file of the served object module:name. If the file is in a directory that the Dockerfile makes the
+// working directory, the command is adapted.
 func (s serving) objectOf(server string, words []string) (file string, command []string) {
 	at := slices.IndexFunc(words, object.MatchString)
 	if at < 0 {
@@ -117,12 +117,12 @@ func (s serving) objectOf(server string, words []string) (file string, command [
 		return "", words
 	}
 	if server == "gunicorn" && elsewhere[0] == "src" {
-		folder = "--pythonpath" // what is in src is installed, and the paths of files are from the root
+		folder = "--pythonpath" // modules in src are installed, and file paths are relative to the root
 	}
 	return file, slices.Insert(slices.Clone(words), at, folder, elsewhere[0])
 }
 
-// chosenPort puts the pipeline's port in the place of the one that a command has.
+// chosenPort replaces a command's port by the placeholder.
 func chosenPort(words []string) (command []string, port int) {
 	command = slices.Clone(words)
 	for i, word := range command {
@@ -134,18 +134,18 @@ func chosenPort(words []string) (command []string, port int) {
 		switch {
 		case at == nil:
 		case namesPort.MatchString(option) && at[0] == 0, namesHost.MatchString(option) && at[0] > 0 && value[at[0]-1] == ':':
-			port = portOf(value[at[0]:]) // 0 for what is the pipeline's already
+			port = portOf(value[at[0]:]) // 0 if it is the placeholder already
 			command[i] = strings.TrimSuffix(word, value[at[0]:]) + portWord
 		}
 	}
 	return command, port
 }
 
-// unwrapped is a command without the programs that only start another one.
+// unwrapped strips programs that only start another one.
 func unwrapped(words []string) []string {
 	words = slices.Clone(words)
 	for len(words) > 1 {
-		if strings.HasSuffix(words[0], ".sh") { // as an entry point it prepares, and runs the rest
+		if strings.HasSuffix(words[0], ".sh") { // as an entrypoint it prepares, and runs the rest
 			words = words[1:]
 			continue
 		}
@@ -170,8 +170,8 @@ func unwrapped(words []string) []string {
 	return words
 }
 
-// commandWords are the words of a CMD or ENTRYPOINT, in either form; nil for one that needs a shell. shell reports
-// the form that takes no further arguments.
+// commandWords returns the words of a CMD or ENTRYPOINT in either form, or nil if it needs a shell. shell is set for the form
+// that takes no further arguments.
 func commandWords(text string, env map[string]string) (words []string, shell bool) {
 	if json.Unmarshal([]byte(text), &words) != nil {
 		return shellWords(text, env), true

@@ -11,19 +11,19 @@ import (
 var (
 	aptInstall = regexp.MustCompile(`\bapt(?:-get)?(?:\s+-\S+)*\s+install\s([^;&|]*)`)
 	aptName    = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	// tools are packages of Debian that help to build or to run an image, and that no Python package needs.
+	// tools are Debian packages that help to build or run an image, but that no Python package needs.
 	tools = regexp.MustCompile(`^(?:git|git-lfs|curl|wget|ca-certificates|gnupg2?|zip|unzip|vim|nano|less|sudo|procps|jq|lsb-release|` +
 		`software-properties-common|apt-transport-https|apt-utils|locales|tzdata|netcat.*|docker.*|nodejs|npm|openssh.*|supervisor|nginx|` +
 		`tini|gosu|dumb-init|python3?(?:[.-].*)?|pip)$`)
-	// otherSource adds packages that Debian does not have.
+	// otherSource matches commands that add package sources besides Debian.
 	otherSource     = regexp.MustCompile(`sources\.list|add-apt-repository|apt-key`)
 	importsLightGBM = regexp.MustCompile(`(?m)^[ \t]*(?:import|from)[ \t]+lightgbm\b`)
-	// aptLists are the files in which hosts of applications and of notebooks look for packages of Debian.
+	// aptLists are files in which application and notebook hosts look for Debian packages.
 	aptLists = []string{"packages.txt", "apt.txt", "Aptfile", ".binder/apt.txt", "binder/apt.txt"}
 )
 
-// systemPackages finds the packages of Debian that the Python packages need: those that another way to run the application
-// installs, without what only builds: few projects need that, and the failure of one that does names it.
+// systemPackages proposes the Debian packages that another way to run the application installs. It leaves out those that are
+// only for builds: few projects need them, and the failure of a build names them.
 func (s *survey) systemPackages() {
 	var names, from []string
 	add := func(file string, words []string) {

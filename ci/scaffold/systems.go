@@ -8,12 +8,13 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/policy"
 )
 
-// The files of the CI systems. examples/ci holds the same text, written by the test.
+// Files for the CI systems. examples/ci holds the same text, written by the test.
 //
+//go:embed systems
 //go:embed systems
 var systemFiles embed.FS
 
-// systems are the CI systems with the file that each reads, and the one that it is made from.
+// systems are the CI systems with the file that each reads and its template.
 var systems = []struct{ name, path, from string }{
 	{"azure", "azure-pipelines.yml", "azure.yml"},
 	{"buildkite", ".buildkite/pipeline.yml", "buildkite.yml"},
@@ -23,7 +24,7 @@ var systems = []struct{ name, path, from string }{
 	{"jenkins", "Jenkinsfile", "Jenkinsfile"},
 }
 
-// Systems are the names of the CI systems, in order.
+// Systems returns the names of the CI systems, in order.
 func Systems() []string {
 	names := make([]string, len(systems))
 	for i, s := range systems {
@@ -32,11 +33,11 @@ func Systems() []string {
 	return names
 }
 
-// released is the release branch in the files: the word on its own, not the version of the module.
+// released matches the release branch as a separate word, not within the module's version.
 var released = regexp.MustCompile(`(^|[^@\w.-])` + policy.ReleaseBranch + `\b`)
 
-// systemFile is the file of a CI system for a release branch and a version of the module. Both are
-// empty for an empty name.
+// systemFile returns the file of a CI system for a release branch and a module version. Both results are empty for an empty
+// name.
 func systemFile(name, branch, version string) (path, content string) {
 	for _, s := range systems {
 		if s.name != name {
@@ -44,7 +45,7 @@ func systemFile(name, branch, version string) (path, content string) {
 		}
 		text, err := systemFiles.ReadFile("systems/" + s.from)
 		if err != nil {
-			return "", "" // the list and the folder agree: the test reads them all
+			return "", "" // a test checks that all of them exist
 		}
 		content = string(text)
 		if branch != policy.ReleaseBranch {

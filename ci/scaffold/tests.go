@@ -11,7 +11,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/pyenv"
 )
 
-// tests finds how the project is tested.
+// tests finds out how the project is tested.
 func (s *survey) tests() error {
 	stated, err := pyenv.ReadTestSettings(s.ctx, s.request.Source)
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *survey) tests() error {
 	}
 	s.testCommand(declared, stated)
 	s.testRequirements()
-	// pytest-cov takes its options in the command before all settings.
+	// pytest-cov prefers its command-line options to all settings.
 	if len(declared.Measured) > 0 {
 		stated.Measured, stated.MeasuredFrom = declared.Measured, declared.From
 	}
@@ -35,8 +35,8 @@ func (s *survey) tests() error {
 	return nil
 }
 
-// testCommand compares the default with what the project's own tool runs, or else with where the tests are: the default
-// runs tests/, and searches where there is no such directory.
+// testCommand compares the default with what the project's own tool runs, or else with where the tests are: the default runs
+// tests/, and searches if there is no such directory.
 func (s *survey) testCommand(declared pyenv.TestCommand, stated pyenv.TestSettings) {
 	if len(declared.Vars) > 0 {
 		var pairs []string
@@ -96,10 +96,10 @@ func (s *survey) testCommand(declared pyenv.TestCommand, stated pyenv.TestSettin
 	}
 }
 
-// imports are the modules that a file imports always: not in a function, nor where it may fail.
+// imports returns the modules that a file imports unconditionally: not in a function or where a failure is caught.
 var imports = regexp.MustCompile(`(?m)^(?:import|from)[ \t]+([A-Za-z_]\w*)`)
 
-// testRequirements adds the extras and groups that the tests import from, and says what is declared and not installed.
+// testRequirements proposes the extras and groups that the tests import from, and lists what is declared but not installed.
 func (s *survey) testRequirements() {
 	var modules []string
 	read := 0
@@ -122,8 +122,8 @@ func (s *survey) testRequirements() {
 	}
 }
 
-// measured finds what coverage counts: what the project says, else its packages. Scripts at the
-// root, which tests rarely run, would otherwise count as not covered.
+// measured proposes what coverage measures: what the project configures, or else its packages. Scripts in the root, which
+// tests rarely run, would otherwise count as uncovered.
 func (s *survey) measured(stated pyenv.TestSettings) {
 	const key = "test.coverage.source"
 	var usable, absent []string
@@ -152,7 +152,7 @@ func (s *survey) measured(stated pyenv.TestSettings) {
 	}
 	packages := s.tree.packages()
 	var scripts []string
-	// Also what is no application, such as noxfile.py and examples: coverage.py would count it.
+	// Includes other files such as noxfile.py and examples, which coverage.py would count.
 	for _, name := range s.tree.names {
 		inside := slices.ContainsFunc(packages, func(dir string) bool { return strings.HasPrefix(name, dir+"/") })
 		if path.Ext(name) == ".py" && name[0] != '.' && !inside && !isTest(name) && path.Base(name) != "conftest.py" {

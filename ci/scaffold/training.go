@@ -14,44 +14,44 @@ import (
 )
 
 var (
-	// trainNames are those of scripts that train, the plainer ones first.
+	// trainNames are the usual names of training scripts, most specific first.
 	trainNames = []*regexp.Regexp{regexp.MustCompile(`(?i)^(?:train|training|train_.*|.*_train|.*_training|fit)\.py$`),
 		regexp.MustCompile(`(?i)[_-]train(?:ing)?[_-]|^train(?:ing)?-|-train(?:ing)?\.py$|^training_`)}
-	// prepares is the name of a script that makes what a training needs.
+	// prepares matches the name of a script that only prepares the training.
 	prepares = regexp.MustCompile(`(?i)data|split|sample|features|config`)
-	// saves is a call that leaves a model.
+	// saves matches a call that saves a model.
 	saves = regexp.MustCompile(`\.save\(|save_model\(|save_pretrained\(|torch\.save\(|save_file\(|joblib\.dump\(|pickle\.dump\(|` +
 		`\.dump\(|onnx\.save|log_model\(|ModelCheckpoint\(`)
 	fits = regexp.MustCompile(`\.fit\(|\.backward\(\)|xgb\.train\(|lgb\.train\(|Trainer\(`)
-	// atOnce is a line outside every function and block that fits or saves: a script without the usual guard.
+	// atOnce matches a line outside of functions and blocks that fits or saves a model: a script without a main guard.
 	atOnce = regexp.MustCompile(`(?m)^[A-Za-z_(][^\n]*(?:` + fits.String() + `|` + saves.String() + `)`)
-	// runs is what makes a file of Python do something when it is started.
+	// runs matches what makes a Python file do something when started.
 	runs      = regexp.MustCompile(`(?m)__main__|^[A-Za-z_][\w.]*\(|^(?:with|for|while|try)\b`)
 	modeSwap  = regexp.MustCompile(`--mode`)
 	mlflowUse = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+mlflow\b`)
 	recurrent = regexp.MustCompile(`\b(?:LSTM|GRU|SimpleRNN|RNN|ConvLSTM\w*|Bidirectional)\b`)
 	modelFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{1,200}\.` +
 		`(keras|h5|hdf5|pkl|pickle|joblib|skops|pt|pth|onnx|safetensors|ubj|lgb))["']`)
-	// boosterFile is what XGBoost or LightGBM saves or loads, in a format that its name does not tell.
+	// boosterFile matches what XGBoost or LightGBM saves or loads in a format that the file name does not reveal.
 	boosterFile = regexp.MustCompile(`((?:save|load)_model\(` +
 		`(?:[^"'\n]{0,80}(?:join|get|getenv)\(\s*(?:["'][^"'\n]*["']|[\w.]+)\s*,\s*)?[rf]?)` +
 		`["']([^"'\n]{1,200}\.(json|txt))["']`)
 	jsonFile = regexp.MustCompile(`([^\n]{0,80}?)["']([^"'\n]{0,200}(?:metrics|scores|results|evaluation)[^"'\n/]{0,40}\.json)["']`)
 	joined   = regexp.MustCompile(`(?:/\s*|join\([^)]*,\s*|joinpath\()[rf]?$`)
-	// written is a call that is given the name itself.
+	// written matches a call with the name itself as an argument.
 	written = regexp.MustCompile(`(?:save\w*|dump|open|write_text|to_json|export|fit|ModelCheckpoint)\((?:[^()"']*,\s*)?(?:\w+\s*=\s*)?[rf]?$`)
-	// opens is a call that reads the file of that very name.
+	// opens matches a call that reads the file of that name.
 	opens = regexp.MustCompile(`(?:\bopen|load\w*|Session)\([rf]?$`)
 	held  = regexp.MustCompile(`\{[^{}]*\}`)
-	// plainWord is an argument of a command that no shell would change.
+	// plainWord matches a command argument that a shell would not change.
 	plainWord  = regexp.MustCompile(`^[A-Za-z0-9_./:=,@%+-]+$`)
 	assignment = regexp.MustCompile(`^\s*(\w+)=("[^"]*"|'[^']*'|[^\s"']*)\s+(.*)$`)
 )
 
-// learning finds out how the project trains, and what that leaves.
+// learning finds out how the project trains, and what the training writes.
 type learning struct{ *survey }
 
-// training finds the command that trains, and what it leaves.
+// training finds the training command and its output.
 func (s learning) training() {
 	command, file, why := s.trainCommand()
 	if command == nil {
@@ -68,7 +68,7 @@ func (s learning) training() {
 	s.codeInModels()
 }
 
-// codeInModels lets the training see a package that has the name of the folder of models, which it does not see by default.
+// codeInModels makes a package in the models directory visible to the training, which by default does not see that directory.
 func (s learning) codeInModels() {
 	const models = "models/**"
 	exclude := slices.Clone(config.Default().Train.Inputs.Exclude)
@@ -98,7 +98,7 @@ func (s learning) noTraining() {
 		"a training: no script is called train.py or saves a model")
 }
 
-// trainCommand is how the training is started, the file that does it if that is known, and the reason.
+// trainCommand returns how the training is started, the script if known, and the reason.
 func (s learning) trainCommand() (command []string, file, why string) {
 	if words := pythonCommand(s.tree.stage().Cmd.Value); words != nil {
 		return words, s.scriptOf(words), "the stage of dvc.yaml"
@@ -129,8 +129,8 @@ func (s learning) trainCommand() (command []string, file, why string) {
 	return nil, "", ""
 }
 
-// complete reports whether a file can be the training: it is run by itself, and it or what it
-// imports fits or saves a model.
+// complete reports whether a file can be the training: it runs on its own, and it or a module that it imports fits or saves a
+// model.
 func (s *survey) complete(name string) bool {
 	text := s.tree.text(name)
 	if fits.MatchString(text) || saves.MatchString(text) {
@@ -139,13 +139,13 @@ func (s *survey) complete(name string) bool {
 	return strings.Contains(text, "__main__") && s.tree.uses(saves)
 }
 
-// stage is one of dvc.yaml.
+// stage is a stage of dvc.yaml.
 type stage struct {
 	Cmd  yaml.Node   `yaml:"cmd"`
 	Outs []yaml.Node `yaml:"outs"`
 }
 
-// stage is DVC's stage that trains; empty if there is none.
+// stage returns DVC's training stage, or an empty one.
 func (t *tree) stage() stage {
 	var file struct {
 		Stages map[string]stage `yaml:"stages"`
@@ -161,7 +161,7 @@ func (t *tree) stage() stage {
 	return stage{}
 }
 
-// makeVariable is the use of a variable in a Makefile, makeAssigns gives it a value.
+// makeVariable matches the use of a Makefile variable, makeAssigns its assignment.
 var (
 	makeVariable = regexp.MustCompile(`\$\((\w+)\)`)
 	makeAssigns  = regexp.MustCompile(`(?m)^(\w+)[ \t]*[?:]{0,2}=[ \t]*([^\n#]*)`)
@@ -169,7 +169,7 @@ var (
 
 var trainTarget = regexp.MustCompile(`(?m)^train(?:ing)?:[^\n=]*\n\t[@-]*([^\n]+)`)
 
-// makeTarget is the command of a Makefile's target train.
+// makeTarget returns the command of a Makefile's train target.
 func (s *survey) makeTarget() []string {
 	makefile := s.tree.text("Makefile")
 	if m := trainTarget.FindStringSubmatch(makefile); m != nil {
@@ -182,7 +182,8 @@ func (s *survey) makeTarget() []string {
 	return nil
 }
 
-// pythonCommand splits a command that runs Python and needs no shell, also one with variables before it; nil for any other.
+// pythonCommand splits a command that runs Python without a shell, even with variables before it. It returns nil for any
+// other.
 func pythonCommand(text string) []string {
 	if m := assignment.FindStringSubmatch(text); m != nil {
 		variable := m[1] + "=" + strings.Trim(m[2], `"'`)
@@ -206,7 +207,7 @@ func pythonCommand(text string) []string {
 	return words
 }
 
-// scriptOf is the file that a command runs; "" when the source has no such file.
+// scriptOf returns the source file that a command runs, or "".
 func (s *survey) scriptOf(words []string) string {
 	for i, word := range words {
 		switch {
@@ -225,11 +226,11 @@ func (s *survey) scriptOf(words []string) string {
 	return ""
 }
 
-// literal is a file that the code names, and the text before the name.
+// literal is a file name in the code, and the text before it.
 type literal struct{ pattern, suffix, in, before string }
 
-// literals are the files that the code names by a pattern, those of one file first. Where only a part
-// of the path is in the text, the pattern leaves the rest open.
+// literals returns the file names in the code that match the pattern, grouped by file. If only a part of a path is a literal,
+// it becomes a glob.
 func (s *survey) literals(first string, patterns ...*regexp.Regexp) (found []literal) {
 	order := s.tree.code
 	if s.tree.has(first) {
@@ -243,7 +244,7 @@ func (s *survey) literals(first string, patterns ...*regexp.Regexp) (found []lit
 		for _, m := range all {
 			text := held.ReplaceAllString(strings.TrimPrefix(m[2], "./"), "*")
 			if strings.HasPrefix(m[2], "{") && strings.HasPrefix(text, "*/") {
-				text = "*" + text // a folder of a variable may be several
+				text = "*" + text // the directory in a variable may be any of several
 			}
 			in := s.folder(name, m[1])
 			text = path.Join(in, text)
@@ -252,7 +253,7 @@ func (s *survey) literals(first string, patterns ...*regexp.Regexp) (found []lit
 				continue
 			}
 			if !strings.Contains(text, "/") && !written.MatchString(m[1]) && in == "" {
-				text = "**/" + text // where it lies is put together elsewhere
+				text = "**/" + text // its location is computed elsewhere
 			} else if open {
 				text = "**/" + strings.TrimPrefix(text, "**/")
 			}
@@ -266,22 +267,22 @@ func (s *survey) literals(first string, patterns ...*regexp.Regexp) (found []lit
 	return found
 }
 
-// joinedTo is a folder that a name is joined to: one that is written out, or a variable.
+// joinedTo matches a directory that a name is joined to: a literal or a variable.
 var joinedTo = regexp.MustCompile(`join\(\s*(?:["']([A-Za-z0-9_.][A-Za-z0-9_./-]*)["']|(\w+))\s*,\s*[rf]?$`)
 
 var (
-	// divided is a path that a name is added to: BASE / "models" / "x.pkl".
+	// divided matches a path that a name is appended to: BASE / "models" / "x.pkl".
 	divided = regexp.MustCompile(`((?:\b\w+|\bPath\([^()\n]*\)(?:\.\w+(?:\(\)|\[\d\])?)*)(?:\s*/\s*["'][^"'\n]*["'])*)\s*/\s*[rf]?$`)
-	// quoted is one of the names, own the file's own folder, with its parents.
+	// quoted matches a literal name, own the file's own directory with its parents.
 	quoted = regexp.MustCompile(`^(?:Path\()?["']([^"'\n]{1,200})["']\)?$`)
 	own    = regexp.MustCompile(`^(?:pathlib\.)?Path\(__file__\)(?:\.(?:resolve|absolute)\(\))?((?:\.parent)+|\.parents\[\d\])$`)
 	word   = regexp.MustCompile(`^\w+$`)
-	// inQuotes is a name that may have a / of its own.
+	// inQuotes matches a literal that may contain a /.
 	inQuotes = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 )
 
-// folder is the directory that a file has put together before a name: `variable / name`, from names that are written out and the
-// file's own place. It is empty where that is not known, and the root is ".".
+// folder returns the directory that an expression before a name evaluates to, such as `variable / name`, from literals and
+// the file's own location. It is empty if unknown; the root is ".".
 func (s *survey) folder(file, before string) string {
 	if m := joinedTo.FindStringSubmatch(before); m != nil {
 		if m[1] != "" {
@@ -295,7 +296,7 @@ func (s *survey) folder(file, before string) string {
 	return ""
 }
 
-// directory is the value of an expression of paths; depth bounds the variables that stand for others.
+// directory evaluates an expression of paths; depth limits the nesting of variables.
 func (s *survey) directory(file, expression string, depth int) (dir string) {
 	expression = inQuotes.ReplaceAllStringFunc(expression, func(name string) string { return strings.ReplaceAll(name, "/", "\x00") })
 	for i, term := range strings.Split(expression, "/") {
@@ -318,7 +319,7 @@ func (s *survey) directory(file, expression string, depth int) (dir string) {
 			assigned := regexp.MustCompile(`(?m)^[ \t]*` + term + `(?:[ \t]*:[ \t]*\w+)?[ \t]*=[ \t]*([^\n=]+?)[ \t]*\r?$`)
 			all := assigned.FindAllStringSubmatch(s.tree.text(file), -1)
 			if len(all) != 1 {
-				return "" // it is assigned elsewhere, or more than once
+				return "" // assigned elsewhere, or more than once
 			}
 			if dir = s.directory(file, strings.Replace(all[0][1], "pathlib.", "", 1), depth-1); dir == "" {
 				return ""
@@ -330,8 +331,8 @@ func (s *survey) directory(file, expression string, depth int) (dir string) {
 	return dir
 }
 
-// constant is the relative path that a variable holds: one that the file assigns once, else one that only one file assigns
-// at all. It is empty where that is not plain.
+// constant returns the relative path in a variable that the file assigns once, or else only one file assigns. It is empty if
+// ambiguous.
 func (s *survey) constant(file, variable string) string {
 	name := regexp.QuoteMeta(variable)
 	assigned := regexp.MustCompile(`(?m)^\s*` + name + `(?:\s*:\s*\w+)?\s*=[^=\n][^\n]*`)

@@ -19,36 +19,34 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The limits of what is read: a repository may be large or hostile.
+// Limits of what is read, because a repository may be large or hostile.
 const (
 	fileLimit = 256 << 10
 	mostFiles = 400
 )
 
-// unread are directories that say nothing about the project itself.
+// unread are directories that reveal nothing about the project itself.
 var unread = []string{".venv", "venv", "env", "node_modules", "**/__pycache__", "site-packages", "**/site-packages", "build", "dist",
 	".tox", ".nox", "mlruns", "mlartifacts", "htmlcov",
 	".git/objects", ".git/logs", ".git/lfs", ".git/modules"}
 
 var (
-	// plainName is a file name that can stand in a command and in a comment.
+	// plainName matches a file name that can appear in a command and in a comment.
 	plainName = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_./ -]*$`)
 	notInName = regexp.MustCompile(`[^a-z0-9._-]+`)
-	// comment is the rest of a line of Python that is no code. A # in a string is cut too: what is
-	// searched for does not have one.
+	// comment matches a Python comment. It also cuts at a # in a string, but nothing that is searched for contains one.
 	comment = regexp.MustCompile(`(?m)(^|\s)#.*$`)
 )
 
-// tree is what is read of a repository.
+// tree is what was read of a repository.
 type tree struct {
 	ctx    context.Context //nolint:containedctx // that of the call
 	source runner.Files
-	// names are all files, code those of Python that belong to the application, the ones nearest
-	// to the root first.
+	// names are all files; code are the application's Python files, those nearest to the root first.
 	names, code []string
 	texts       map[string]string
 	err         error
-	// srcIsPackage is set where src is itself a package that is imported: from src.api import app.
+	// srcIsPackage is set if src is imported as a package: from src.api import app.
 	srcIsPackage bool
 }
 
@@ -78,10 +76,10 @@ func readTree(ctx context.Context, source runner.Files) (*tree, error) {
 	return t, t.err
 }
 
-// tooling is Python that is not the application.
+// tooling matches Python files that are not part of the application.
 var tooling = []string{"setup.py", "noxfile.py", "**/conftest.py", "docs", "doc", "examples", "example", "benchmarks", "bench", "tasks.py"}
 
-// isTest reports whether a file holds tests.
+// isTest reports whether a file contains tests.
 func isTest(name string) bool {
 	base := path.Base(name)
 	for _, dir := range strings.Split(path.Dir(name), "/") {
@@ -101,7 +99,7 @@ func (t *tree) has(name string) bool {
 	return found
 }
 
-// below reports whether a directory has files.
+// below reports whether a directory contains files.
 func (t *tree) below(dir string) bool {
 	at, _ := slices.BinarySearch(t.names, dir+"/")
 	return at < len(t.names) && strings.HasPrefix(t.names[at], dir+"/")
@@ -122,8 +120,8 @@ func (t *tree) measures(source string) bool {
 	return false
 }
 
-// text reads a file. It is "" when the file is missing, too large, or no text. Any other error is in
-// t.err: what could not be read is not taken for missing.
+// text reads a file. It returns "" if the file is missing, too large or binary. Any other error is recorded in t.err, so that
+// an unreadable file is not taken for a missing one.
 func (t *tree) text(name string) string {
 	if text, ok := t.texts[name]; ok || !t.has(name) {
 		return text
@@ -145,7 +143,7 @@ func (t *tree) text(name string) string {
 	return text
 }
 
-// mentions are the files of the application whose text matches, in the order of code.
+// mentions returns the application's files whose text matches, in the order of code.
 func (t *tree) mentions(pattern *regexp.Regexp) (found []string) {
 	for _, name := range t.code {
 		if pattern.MatchString(t.text(name)) {
@@ -160,7 +158,7 @@ func (t *tree) uses(pattern *regexp.Regexp) bool {
 	return slices.ContainsFunc(t.code, func(name string) bool { return pattern.MatchString(t.text(name)) })
 }
 
-// packages are the importable packages at the root or below src, by name.
+// packages returns the importable packages in the root or below src, by name.
 func (t *tree) packages() (found []string) {
 	for _, name := range t.code {
 		dir := path.Dir(name)
@@ -174,8 +172,8 @@ func (t *tree) packages() (found []string) {
 
 var importsName = regexp.MustCompile(`(?m)^[ \t]*(?:from|import)[ \t]+(\w+)`)
 
-// script is the command that runs a Python file: as a module where it lies in a package, and by its path where it does not, or
-// where it imports the files beside it by their plain names.
+// script returns the command that runs a Python file: as a module if it is in a package, otherwise by its path, also if it
+// imports neighbouring files by their plain names.
 func (t *tree) script(name string) []string {
 	dir := path.Dir(name)
 	beside, root := false, false
@@ -194,7 +192,7 @@ func (t *tree) script(name string) []string {
 	return []string{"python", name}
 }
 
-// importsFromSrc reports whether code imports something of src by its plain name, for which src must be on the path.
+// importsFromSrc reports whether code imports something in src by its plain name, so that src must be on the path.
 func (t *tree) importsFromSrc() bool {
 	return slices.ContainsFunc(t.code, func(name string) bool {
 		return slices.ContainsFunc(importsName.FindAllStringSubmatch(t.text(name), -1), func(m []string) bool {
@@ -203,12 +201,13 @@ func (t *tree) importsFromSrc() bool {
 	})
 }
 
-// holds reports whether a module or a package is at a path.
+// holds reports whether a path is a module or package.
 func (t *tree) holds(at string) bool {
 	return t.has(at+".py") || slices.ContainsFunc(t.code, func(name string) bool { return strings.HasPrefix(name, at+"/") })
 }
 
-// importable is the name by which a file is imported: from src where src is only a folder, and from the root otherwise.
+// importable returns the name by which a file is imported: relative to src if that is only a directory, otherwise to the
+// root.
 func (t *tree) importable(name string) string {
 	if t.inSrc(name) {
 		name = strings.TrimPrefix(name, "src/")
@@ -216,14 +215,14 @@ func (t *tree) importable(name string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(name, ".py"), "/__init__"), "/", ".")
 }
 
-// inSrc reports whether src must be on the path for the file to be imported.
+// inSrc reports whether src must be on the path to import a file.
 func (t *tree) inSrc(name string) bool { return strings.HasPrefix(name, "src/") && !t.srcIsPackage }
 
-// imported are packages whose distribution has a name that is known, by the name of their module.
+// imported maps modules to distributions with another name.
 var imported = regexp.MustCompile(`(?m)^\s*(?:import|from)\s+(tensorflow|keras|torch|sklearn|xgboost|lightgbm|onnx|skops|numpy|pandas|` +
 	`catboost|spacy|transformers|joblib|mlflow|streamlit|gradio|fastapi|flask|litserve|bentoml)\b`)
 
-// projects are the files that list packages, of folders of the root that have Python of their own.
+// projects are the files that list packages for a subdirectory with Python code of its own.
 func (t *tree) projects() (found []string) {
 	for _, name := range t.names {
 		dir, base := path.Split(name)
@@ -234,7 +233,7 @@ func (t *tree) projects() (found []string) {
 	return found
 }
 
-// imports are the distributions that the application imports, as far as they are known; sorted.
+// imports returns the known distributions that the application imports, sorted.
 func (t *tree) imports() (names []string) {
 	for _, file := range t.code {
 		for _, m := range imported.FindAllStringSubmatch(t.text(file), -1) {
