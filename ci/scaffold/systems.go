@@ -11,7 +11,6 @@ import (
 // Files for the CI systems. examples/ci holds the same text, written by the test.
 //
 //go:embed systems
-//go:embed systems
 var systemFiles embed.FS
 
 // systems are the CI systems with the file that each reads and its template.
