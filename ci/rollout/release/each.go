@@ -84,7 +84,7 @@ func each(ctx context.Context, clients Clients, base clock.Clock, in Input, do o
 	quiet := 0
 	for n, m := range g.members {
 		r := results[n]
-		r.Stage.Blocks = slices.DeleteFunc(r.Stage.Blocks, func(b verdict.Block) bool { return b.Title == "Progress" }) // the group's result has them
+		r.Stage.Blocks = slices.DeleteFunc(r.Stage.Blocks, func(b verdict.Block) bool { return b.Title == "Progress" }) // the group has it
 		g.add(r, m.label, n > 0)
 		if slices.ContainsFunc(harmless, func(c verdict.Code) bool { return c.Name == r.Stage.Code }) {
 			quiet++
