@@ -120,6 +120,18 @@ func (n *counting) odd(tests *coverage.Report) []string {
 	return found
 }
 
+// testsByName returns measured files outside of test folders that only their name makes tests: pytest collected none from
+// them.
+func (n *counting) testsByName(tests *coverage.Report) []string {
+	var found []string
+	for _, name := range paths(tests) {
+		if !n.modules[name] && glob.MatchAny(conventional[:2], name) && !glob.MatchAny(conventional[4:], name) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
 // group is a set of files with its own coverage floor.
 type group struct {
 	name string

@@ -76,7 +76,7 @@ func judgeCoverage(result *Result, p *plan, found *outcome) *verdict.Block {
 	block := notCounted(&result.Stage, tests, c.modules)
 	c.warnMade(&result.Stage, made)
 	j := &coverageJudge{Result: result, plan: p, counting: c, kept: found.kept, selective: found.selective}
-	j.holdGates(selectionWords(p.in, found.selected))
+	j.holdGates(selectionWords(p.in, found.selected), c.testsByName(tests))
 	j.judgeAltered(found.ran.Altered)
 	if j.kept != nil {
 		j.judgeKeptOut(c.odd(tests))
@@ -120,14 +120,19 @@ func (j *coverageJudge) empty(details []string, next, format string, args ...any
 	}
 }
 
-func (j *coverageJudge) holdGates(selection string) {
+func (j *coverageJudge) holdGates(selection string, byName []string) {
 	c, own := j.floors, j.Coverage
 	total := own.Totals()
 	gates := []gate{j.hold("total", own, total.LineRate(), c.Total)}
 	if total.Lines == 0 {
 		gates[0].state = "empty"
-		j.empty(nil, "Let a test import the code, and check test.coverage.source of pipeline.yaml",
-			"no line of %s was measured besides tests", strings.Join(j.sources, ", "))
+		cause, next := "no line of %s was measured besides tests", "Let a test import the code, and check test.coverage.source of pipeline.yaml"
+		if len(byName) > 0 {
+			files := strings.ReplaceAll(names(byName, 3), "%", "%%")
+			cause += ": by its name, " + files + " is one, though pytest found no test in it"
+			next = "If it is part of the application, rename it, or list its path in test.coverage.critical.paths of pipeline.yaml: then it counts"
+		}
+		j.empty(nil, next, cause, strings.Join(j.sources, ", "))
 	}
 	for _, group := range groupsOf(c) {
 		g := gate{name: group.name, min: group.Min, state: "not applied: no paths are configured"}

@@ -255,6 +255,10 @@ func TestRunFailsOnEvidence(t *testing.T) {
 		"only tests were measured": {0, green().with("coverage.xml", covered("tests/test_x.py 1 1")), func(in *Input, _ *runner.Result) {
 			in.Config.Test.Coverage.Critical.Paths, in.Config.Test.Coverage.Model.Paths = nil, nil
 		}, []string{"COVERAGE_EMPTY_SET"}, "besides tests"},
+		"only a module with the name of a test was measured": {0, green().with("coverage.xml", covered("lstm/test_core.py 1 1", "tests/x_test.py 1 1")), func(in *Input, _ *runner.Result) {
+			in.Source = fake.Files(map[string]string{"main.py": "", "lstm/test_core.py": "", "tests/x_test.py": "", "tests/test_inference.py": "", "requirements/test.lock": "six==1 --hash=sha256:00\n"})
+			in.Config.Test.Coverage.Critical.Paths, in.Config.Test.Coverage.Model.Paths = nil, nil
+		}, []string{"COVERAGE_EMPTY_SET"}, "besides tests: by its name, lstm/test_core.py is one, though"},
 		"a branch gate without branches":   {0, green().with("coverage.xml", `<coverage><class filename="lstm/model.py"><lines><line number="1" hits="1"/></lines></class></coverage>`), func(in *Input, _ *runner.Result) { in.Config.Test.Coverage.Branch = 1 }, []string{"COVERAGE_EMPTY_SET"}, "branches"},
 		"failing tests and coverage below": {1, green().with("junit.xml", suite(passing("a"), failingCase)).with("coverage.xml", covered("lstm/model.py 96 100", "main.py 0 100")), nil, []string{"TESTS_FAILED", "COVERAGE_BELOW"}, "1 of 2"},
 	} {
