@@ -84,6 +84,9 @@ func TestFurtherPlacesOfPackages(t *testing.T) {
 		"pixi": {map[string]string{"pixi.toml": "[dependencies]\npython = \">=3.11\"\nsix = \"1.16.*\"\npytorch = {version = \">=2, <3\"}\nr-base = \"*\"\n[pypi-dependencies]\nmylib = {path = \"./lib\"}\n" +
 			"[feature.check.dependencies]\npytest-mock = \"*\"\n[feature.cuda.dependencies]\ncupy = \"*\"\n[environments]\ntest = [\"check\"]\n", "lib/setup.py": ""},
 			"torch>=2,<3\nsix==1.16.*\npytest-mock\n", []string{"r-base of pixi.toml"}},
+		"what pixi declares for a platform": {map[string]string{"pixi.toml": "[dependencies]\nsix = \"1.16.*\"\n[target.linux-64.dependencies]\nsix = \"*\"\nidna = \">=3\"\n" +
+			"[target.win-64.dependencies]\npywin32 = \"*\"\n[feature.test.target.unix.pypi-dependencies]\nattrs = {version = \">=1\", markers = \"python_version > '3'\"}\n"},
+			"six==1.16.*\nidna>=3 ; sys_platform == 'linux' and platform_machine == 'x86_64'\nattrs >=1 ; (python_version > '3') and os_name == 'posix'\n", nil},
 		"a feature of pixi": {map[string]string{"pyproject.toml": "[tool.pixi.feature.test.pypi-dependencies]\nsix = \">=1\"\n"}, "six >=1\n", nil},
 		"pixi beside packages that pyproject.toml names": {map[string]string{"pyproject.toml": "[project]\nname = \"a\"\nversion = \"1\"\ndependencies = [\"x\"]\n[tool.pixi.dependencies]\nsix = \"*\"\n"},
 			"-r pyproject.toml", []string{"[tool.pixi] of pyproject.toml"}},
