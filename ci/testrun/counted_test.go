@@ -74,6 +74,16 @@ func TestWhatIsNotCountedIsListed(t *testing.T) {
 	assert.Contains(t, r.Stage.Warnings[0].Cause, "check/check_a.py (5 lines)")
 }
 
+func TestTheRemedyOfNoLinesIsTheSettingThatLeavesThemOut(t *testing.T) {
+	for _, kept := range []string{`{"unmeasured":{"main.py":{"lines":64,"why":"run:omit"}}}`, `{"excluded":{"main.py":{"lines":7}}}`} {
+		in := input(t)
+		in.Config.Test.Coverage.Critical.Paths, in.Config.Test.Coverage.Model.Paths = nil, nil
+		r := judge(t, in, 0, green().with("coverage.xml", covered("tests/test_x.py 1 1")).with("coverage-kept-out.json", kept))
+		assert.Equal(t, "COVERAGE_EMPTY_SET", r.Stage.Code)
+		assert.Contains(t, r.Stage.Next, "Solve COVERAGE_NARROWED first")
+	}
+}
+
 func TestCoverageThatTheProjectNarrows(t *testing.T) {
 	files := map[string]string{"main.py": "", "lstm/model.py": "", "lstm/old.py": "", "app/a.py": "", "app/b.py": "", "scripts/x.py": "", "tests/test_inference.py": "", "requirements/test.lock": "six==1 --hash=sha256:00\n"}
 	for name, c := range map[string]struct {

@@ -127,7 +127,10 @@ func (j *coverageJudge) holdGates(selection string, byName []string) {
 	if total.Lines == 0 {
 		gates[0].state = "empty"
 		cause, next := "no line of %s was measured besides tests", "Let a test import the code, and check test.coverage.source of pipeline.yaml"
-		if len(byName) > 0 {
+		switch {
+		case j.byProject():
+			next = "Solve COVERAGE_NARROWED first: the project's own settings or comments leave all lines out"
+		case len(byName) > 0:
 			files := strings.ReplaceAll(names(byName, 3), "%", "%%")
 			cause += ": by its name, " + files + " is one, though pytest found no test in it"
 			next = "If it is part of the application, rename it, or list its path in test.coverage.critical.paths of pipeline.yaml: then it counts"

@@ -50,6 +50,24 @@ var settingWords = map[string]string{
 	"": "no test imports them, and coverage.py does not look into folders without __init__.py",
 }
 
+// byProject reports whether settings or comments of the project leave out lines that would count.
+func (j *coverageJudge) byProject() bool {
+	if j.kept == nil {
+		return false
+	}
+	for name, u := range j.kept.Unmeasured {
+		if _, setting := settingWords[u.Why]; setting && u.Why != "" && j.under(name) && !j.isTest(name) {
+			return true
+		}
+	}
+	for name, lines := range j.kept.Excluded {
+		if lines.Lines > 0 && j.under(name) && !j.isTest(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // judgeKeptOut warns about code that is missing from the coverage report although it is in a measured directory, and fails if
 // a gate names such a file. What test.coverage.omit lists was left out on purpose.
 func (j *coverageJudge) judgeKeptOut(odd []string) {
