@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Again is how the user of a runner calls a function of the pipeline once more: remedies are commands that work as they
-// are printed, in the environment in which the step ran. The zero value is the command, in the root of the source.
+// Again returns commands that call a function of the pipeline once more, in the environment in which the step ran, so that
+// remedies work as printed. The zero value is for the command, run in the root of the source.
 type Again struct {
-	// Engine means that the call was one of Dagger's.
+	// Engine is set for a call through Dagger.
 	Engine bool
-	// Source is --source of the command; empty or "." for the working directory.
+	// Source is the command's --source; empty or "." means the working directory.
 	Source string
 }
 
 // Option is an option of a function, such as --path.
 type Option struct{ Name, Value string }
 
-// Command is what to type for a function, such as test. The output of its steps is shown too.
+// Command returns what to type for a function, such as test, so that the output of its steps is shown too.
 func (a Again) Command(function string, options ...Option) string {
 	words := []string{"openstack-rca", function, "--verbose"}
 	switch {
@@ -29,7 +29,7 @@ func (a Again) Command(function string, options ...Option) string {
 	for _, o := range options {
 		value := o.Value
 		if a.Engine && strings.ContainsAny(value, ",\"\n") {
-			value = `"` + strings.ReplaceAll(value, `"`, `""`) + `"` // Dagger reads a list as CSV
+			value = `"` + strings.ReplaceAll(value, `"`, `""`) + `"` // Dagger parses a list as CSV
 		}
 		words = append(words, "--"+o.Name, Typed(value))
 	}
@@ -39,7 +39,7 @@ func (a Again) Command(function string, options ...Option) string {
 	return strings.Join(words, " ")
 }
 
-// Init is what to type for a pipeline.yaml that is made from the source.
+// Init returns what to type to create a pipeline.yaml from the source.
 func (a Again) Init() string {
 	switch {
 	case a.Engine:
@@ -50,7 +50,7 @@ func (a Again) Init() string {
 	return "openstack-rca init"
 }
 
-// Quote joins arguments so that a shell, and what splits by its rules, takes them as they are.
+// Quote quotes and joins arguments for a shell, and for programs that split by a shell's rules.
 func Quote(args ...string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range args {
@@ -59,8 +59,7 @@ func Quote(args ...string) string {
 	return strings.Join(quoted, " ")
 }
 
-// Typed is an argument as a user types it into a shell. The name of a test is the project's text:
-// nothing in it may be run.
+// Typed quotes an argument for a shell. A test's name comes from the project, so nothing in it may be executed.
 func Typed(arg string) string {
 	switch {
 	case plainArgument.MatchString(arg):

@@ -16,16 +16,15 @@ import (
 //go:embed uv.lock
 var UVLock string
 
-// serviceClient talks to services next to this process: through no proxy, and a redirect is
-// an answer.
+// serviceClient sends requests to services beside this process: without a proxy, and without following redirects.
 var serviceClient = &http.Client{
 	Timeout:       5 * time.Second,
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Answers requests a URL once. It returns nil if the answer is complete within 5 seconds and
-// its status is below 400, as Service.Ready promises.
+// Answers requests a URL once. It returns nil if a complete response with a status below 400 arrives within 5 seconds, as
+// Service.Ready requires.
 func Answers(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

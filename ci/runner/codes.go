@@ -10,26 +10,26 @@ import (
 )
 
 var (
-	// CodeNoSpace is the code of a full disk.
+	// CodeNoSpace: the disk is full.
 	CodeNoSpace = verdict.Code{
 		Name: "NO_SPACE", Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "A disk is full, or a quota is used up.",
 		Remedy:  "make room where the cause says; without an engine, TMPDIR and XDG_CACHE_HOME choose other disks",
 	}
-	// CodeOutputUnusable is the code of a step among whose outputs is something that is not a file.
+	// CodeOutputUnusable: one of a step's outputs is not a regular file.
 	CodeOutputUnusable = verdict.Code{
 		Name: "OUTPUT_UNUSABLE", Stage: "any", Outcome: verdict.Fail,
 		Meaning: "Among a step's outputs is something that cannot be kept: a FIFO, a socket, a link out of the folder, " +
 			"a mounted file system, a path that is too long; or the folder is gone.",
 		Remedy: "remove it at the end of the test or training that makes it, or make it below TMPDIR",
 	}
-	// CodeOutputTooLarge is the code of a step whose outputs exceed the limits.
+	// CodeOutputTooLarge: a step's outputs exceed the limits.
 	CodeOutputTooLarge = verdict.Code{
 		Name: "OUTPUT_TOO_LARGE", Stage: "any", Outcome: verdict.Fail,
 		Meaning: "A step left more files, or larger ones, than the limits allow. An output that is a folder counts with everything in it.",
 		Remedy:  "remove what is not needed at the end of the test or training, such as checkpoints, or write it below TMPDIR",
 	}
-	// CodeGPUMissing is the code of a step that needs a GPU on a machine without one.
+	// CodeGPUMissing: a step needs a GPU, but the machine has none.
 	CodeGPUMissing = verdict.Code{
 		Name: "GPU_MISSING", Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "`train.gpu` asks for a GPU and the machine has none, or its Dagger engine was started without support for GPUs.",
@@ -43,8 +43,8 @@ func Codes() []verdict.Code {
 	return []verdict.Code{CodeNoSpace, CodeOutputUnusable, CodeOutputTooLarge, CodeGPUMissing}
 }
 
-// Problem returns the problem in an error of a Runner or of its Files when it is the same in
-// every stage, and nil when the stage has to judge the error.
+// Problem returns the problem in an error of a Runner or its Files if that problem is the same for every stage, and nil if
+// the stage has to judge the error.
 func Problem(err error) *verdict.Problem {
 	var problem *verdict.Problem
 	if errors.As(err, &problem) {

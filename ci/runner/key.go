@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// Key is the SHA-256 of values that can be written as JSON, in hex, for what is kept from one run to the
-// next; empty if they cannot. Nothing is kept under an empty key.
+// Key returns the SHA-256, in hex, of values that can be encoded as JSON, as a key for what is kept between runs. It is empty
+// if they cannot be encoded; nothing is kept under an empty key.
 func Key(values ...any) string {
 	parts, err := json.Marshal(values)
 	if err != nil {
@@ -22,8 +22,8 @@ func Key(values ...any) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Program is the SHA-256 of this program, in hex: what one version found out is not what another one would.
-// Empty if it cannot be read.
+// Program returns the SHA-256 of this program in hex, because another version may come to other results. It is empty if the
+// program cannot be read.
 var Program = sync.OnceValue(func() string {
 	name, err := os.Executable()
 	if err != nil {
@@ -36,7 +36,7 @@ var Program = sync.OnceValue(func() string {
 	return sum
 })
 
-// FileSHA256 is the SHA-256 of a local file, in hex.
+// FileSHA256 returns the SHA-256 of a local file in hex.
 func FileSHA256(name string) (sum string, err error) {
 	f, err := os.Open(name)
 	if err != nil {

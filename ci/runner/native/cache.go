@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// keptResults is how many results of steps stay, keptBytes how long their outputs are
-	// together. Those of one may be a quarter of it.
+	// keptResults limits the number of kept results, keptBytes the total size of their outputs. A single result may use a
+	// quarter of that.
 	keptResults = 20
 	keptBytes   = 2 << 30
-	// abandoned is the age at which a half-written result belongs to no living process.
+	// abandoned is the age from which an unfinished result belongs to no running process.
 	abandoned = 24 * time.Hour
-	// maxRecord bounds what is read of a kept result.
+	// maxRecord limits what is read of a kept result.
 	maxRecord = launch.MaxResultBytes + 4<<10
 )
 
@@ -31,17 +31,17 @@ const (
 type record struct {
 	// Result is what the launcher wrote.
 	Result launch.Result `json:"result"`
-	// Outputs is the digest of the outputs, Bytes how long they are.
+	// Outputs is the digest of the outputs, Bytes their size.
 	Outputs string `json:"outputs"`
 	Bytes   int64  `json:"bytes"`
 }
 
-// results are those of earlier steps, each in a directory with the name of its key.
+// results are the results of earlier steps, each in a directory named after its key.
 type results struct {
 	dir string
-	// temp is where copies of outputs go.
+	// temp is the directory for copies of outputs.
 	temp string
-	// limit is how many bytes all results may have.
+	// limit is the total size of all results in bytes.
 	limit int64
 }
 
@@ -57,14 +57,13 @@ func readRecord(ctx context.Context, dir string) *record {
 	return found
 }
 
-// recall returns the kept result of a step, or nil. If it is damaged the step runs again and
-// replaces it.
+// recall returns the kept result of a step, or nil. A damaged result is ignored; the step runs again and replaces it.
 func (r *results) recall(ctx context.Context, key string) (*runner.Result, error) {
 	found := readRecord(ctx, r.kept(key))
 	if found == nil {
 		return nil, ctx.Err()
 	}
-	// A copy: another process may clean the cache while the outputs are in use.
+	// Copied, because another process may clean the cache while the outputs are in use.
 	copied, err := os.MkdirTemp(r.temp, "outputs-")
 	if err != nil {
 		return nil, fmt.Errorf("make output directory: %w", err)
@@ -77,12 +76,12 @@ func (r *results) recall(ctx context.Context, key string) (*runner.Result, error
 	if err != nil || digest != found.Outputs {
 		return nil, ctx.Err()
 	}
-	// Only the order of removal depends on it.
+	// Determines only the order of removal.
 	_ = os.Chtimes(r.kept(key), time.Now(), time.Now())
 	return found.Result.Runner(outputs), nil
 }
 
-// remember keeps the result of a step, unless it is too large. It does so atomically.
+// remember keeps the result of a step atomically, unless it is too large.
 func (r *results) remember(ctx context.Context, key string, result *runner.Result) (err error) {
 	rec := record{Result: launch.Result{
 		ExitCode: result.ExitCode, Seconds: result.Seconds, Started: result.Started,
@@ -118,7 +117,7 @@ func (r *results) remember(ctx context.Context, key string, result *runner.Resul
 	if err := result.Outputs.Export(ctx, filepath.Join(partial, "outputs")); err != nil {
 		return err
 	}
-	// An existing result is damaged, or the same one from another process.
+	// An existing result is damaged, or the same result of another process.
 	if err := discardResult(r.kept(key)); err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func (r *results) remember(ctx context.Context, key string, result *runner.Resul
 	return r.prune(ctx)
 }
 
-// prune removes the least recently used results, and what killed processes left.
+// prune removes the least recently used results, and what killed processes left behind.
 func (r *results) prune(ctx context.Context) error {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {

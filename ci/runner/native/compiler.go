@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// rustSettings matches the host's variables that say where rustup keeps its compilers, and which it runs.
+// rustSettings matches the host's variables that locate and select rustup's toolchains.
 var rustSettings = regexp.MustCompile(`^(?:PATH|HOME|CARGO_HOME|RUSTUP_HOME|RUSTUP_TOOLCHAIN)=`)
 
 // compilers are the directories of the host's compilers that are not among the system's: those of Rust, if the host has

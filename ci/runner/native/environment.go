@@ -23,28 +23,27 @@ import (
 )
 
 const (
-	// format is part of every key of the cache: change it with the way environments
-	// or results are made.
+	// format is part of every cache key. Change it whenever environments or results are made differently.
 	format = "2"
-	// installTimeout bounds one installation command.
+	// installTimeout limits one installation command.
 	installTimeout = 30 * time.Minute
 )
 
-// environments makes the environments of steps and services, each in a slot of the cache, and uv,
-// which installs what is in them.
+// environments creates the environments of steps and services, each in a slot of the cache, and provides uv, which installs
+// packages into them.
 type environments struct {
 	host *Runner
 
 	mu           sync.Mutex
 	interpreters map[string]*interpreter
-	// changed counts the environments that steps and services have changed.
+	// changed counts environments that steps or services modified.
 	changed atomic.Int64
-	// installer is where uv is; nil until it is needed.
+	// installer is uv's slot; nil until it is needed.
 	installing sync.Mutex
 	installer  *slot
 }
 
-// close gives the installer back.
+// close releases the installer.
 func (e *environments) close() error {
 	e.installing.Lock()
 	defer e.installing.Unlock()
@@ -59,12 +58,12 @@ func (e *environments) close() error {
 // environment describes a step's environment. Equal environments have the same key.
 type environment struct {
 	key string
-	// label is what the log calls its installation.
+	// label names its installation in the log.
 	label   string
 	base    *interpreter
 	files   runner.Files
 	install [][]string
-	// path are the directories of the system's commands, and of the host's compilers where the environment asks for them.
+	// path has the directories of system commands and, if the environment asks for them, of the host's compilers.
 	path string
 }
 
@@ -93,18 +92,17 @@ func (e *environments) describe(ctx context.Context, name string, env runner.Env
 	return described, environmentError(err)
 }
 
-// acquire returns a slot with the environment, which is the caller's until its release.
+// acquire returns a slot with the environment. The caller owns it until release.
 func (e *environments) acquire(ctx context.Context, env *environment) (*slot, error) {
 	works := func(dir string) bool { return isProgram(filepath.Join(binaries(dir), "python")) }
 	s, err := e.take(ctx, filepath.Join("env", env.key), works, func(dir string) error { return e.make(ctx, env, dir) })
 	return s, environmentError(err)
 }
 
-// binaries is the directory of the programs of an environment in a slot.
+// binaries returns the directory of programs of an environment in a slot.
 func binaries(dir string) string { return filepath.Join(dir, "venv", "bin") }
 
-// make makes an environment in its final place: scripts in it name their interpreter by
-// its absolute path.
+// make creates an environment in its final place, because its scripts contain the absolute path of their interpreter.
 func (e *environments) make(ctx context.Context, env *environment, dir string) error {
 	work, venv := filepath.Join(dir, "files"), filepath.Join(dir, "venv")
 	if err := env.files.Export(ctx, work); err != nil {
@@ -118,7 +116,7 @@ func (e *environments) make(ctx context.Context, env *environment, dir string) e
 		}
 		vars["PATH"] = binaries(dir) + ":" + uv + ":" + env.path
 	}
-	// Without pip: the engine's environments have none either, uv installs.
+	// Without pip, like the engine's environments; uv installs.
 	empty := []string{env.base.path, "-I", "-m", "venv", "--without-pip", venv}
 	for _, command := range slices.Concat([][]string{empty}, env.install) {
 		if command[0] == "uv" && slices.Contains(command, "--quiet") {
@@ -134,8 +132,8 @@ func (e *environments) make(ctx context.Context, env *environment, dir string) e
 	return nil
 }
 
-// trimUV lets uv remove from its cache what it can download again, once that is larger than all kept environments may be
-// together: uv sets no limit itself. A cache that the user named is the user's.
+// trimUV prunes uv's cache once it is larger than all kept environments may be together, because uv has no limit of its own.
+// It leaves a cache alone that the user configured.
 func (e *environments) trimUV(ctx context.Context, base *interpreter, work string, vars map[string]string) {
 	var total int64
 	err := filepath.WalkDir(filepath.Join(e.host.opts.CacheDir, "uv"), func(_ string, entry fs.DirEntry, err error) error {
@@ -153,7 +151,7 @@ func (e *environments) trimUV(ctx context.Context, base *interpreter, work strin
 	if err != nil || os.Getenv("UV_CACHE_DIR") != "" || total <= keptEnvironments*e.host.opts.KeptBytes {
 		return
 	}
-	// While another process installs, it waits for the next environment.
+	// If another process is installing, pruning is left to the next environment.
 	now := maps.Clone(vars)
 	now["UV_LOCK_TIMEOUT"] = "1"
 	if err := e.install(ctx, "install", base, work, now, []string{"uv", "cache", "prune", "--ci", "--quiet"}); err != nil {
@@ -161,8 +159,8 @@ func (e *environments) trimUV(ctx context.Context, base *interpreter, work strin
 	}
 }
 
-// uv returns the directory of the pinned uv, and installs it if necessary. Its slot is held
-// until Close, and verified before each use.
+// uv returns the directory of the pinned uv, and installs it if necessary. Its slot is held until Close and verified before
+// each use.
 func (e *environments) uv(ctx context.Context, base *interpreter) (string, error) {
 	e.installing.Lock()
 	defer e.installing.Unlock()
@@ -176,7 +174,7 @@ func (e *environments) uv(ctx context.Context, base *interpreter) (string, error
 		}
 		e.installer = nil
 	}
-	// uv is a program of its own: which Python has installed it does not matter.
+	// uv is a standalone program: it does not matter which Python installed it.
 	key, err := keyOf(format, runner.UVLock)
 	if err != nil {
 		return "", err
@@ -195,7 +193,7 @@ func (e *environments) uv(ctx context.Context, base *interpreter) (string, error
 				return err
 			}
 		}
-		// A directory with nothing but uv in it: this environment's python must not be on a path.
+		// A directory with nothing but uv in it, because this environment's python must not be on a path.
 		if err := os.Mkdir(bin, 0o700); err != nil {
 			return fmt.Errorf("place uv: %w", err)
 		}
@@ -222,7 +220,7 @@ func (e *environments) install(
 	maps.Copy(vars, more)
 	name := label
 	if !slices.ContainsFunc(command, func(arg string) bool { return arg == "uv" || arg == "pip" || arg == "venv" }) {
-		name = strings.Replace(label, "install", "prepare", 1) // a program of the environment, such as a server that makes its database
+		name = strings.Replace(label, "install", "prepare", 1) // a program of the environment, such as a server that creates its database
 	}
 	result, err := e.host.execute(ctx, name, base, dir, launch.Spec{
 		Args: command, Cwd: work, Env: vars, TimeoutSeconds: installTimeout.Seconds(),
@@ -245,14 +243,14 @@ func (e *environments) install(
 	return &runner.EnvironmentError{Command: command, Output: output[max(0, len(output)-8<<10):], Err: err}
 }
 
-// isProgram reports whether a path or the target of a link is a program. The interpreter that an
-// environment was made from may have been removed.
+// isProgram reports whether a path, or the target of a link, is an executable file. The interpreter that an environment was
+// made from may have been removed.
 func isProgram(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// keyOf makes the name of an entry of the cache from everything that it depends on.
+// keyOf returns a cache key for everything that an entry depends on.
 func keyOf(parts ...any) (string, error) {
 	data, err := json.Marshal(parts)
 	if err != nil {

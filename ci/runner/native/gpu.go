@@ -8,8 +8,7 @@ import (
 // gpuDevices are the device files of GPUs: NVIDIA's, those of AMD, and any in Windows's Linux.
 var gpuDevices = []string{"/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dxg"}
 
-// gpuChoices are the variables that choose among the GPUs of a machine. A cluster's scheduler
-// sets them for its jobs.
+// gpuChoices are the variables that select GPUs. A cluster's scheduler sets them for its jobs.
 var gpuChoices = []string{"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"}
 
 // hasGPU reports whether this machine has a GPU. Every Mac with a processor of Apple's has one.
@@ -28,9 +27,8 @@ func (r *Runner) hasGPU() bool {
 	return false
 }
 
-// gpuVariables hide the machine's GPUs from a step that did not ask for them, as a container of
-// an engine does: otherwise its result would depend on the machine. A step that did gets the
-// choice of the host.
+// gpuVariables hide the machine's GPUs from a step that did not ask for one, as an engine's container does; otherwise its
+// result would depend on the machine. A step that did gets the host's selection.
 func gpuVariables(use bool, host func(string) string) map[string]string {
 	vars := map[string]string{}
 	for _, name := range gpuChoices {

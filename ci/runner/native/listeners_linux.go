@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// listeners are the lines of the kernel's table of TCP sockets that are listening sockets of
-// a process or of one below it. It is empty if there are none, or if they cannot be seen.
+// listeners returns the lines of the kernel's TCP table for listening sockets of a process or its descendants. It is empty if
+// there are none or they cannot be read.
 func listeners(pid int) string {
 	inodes := map[string]bool{}
 	for _, process := range family(pid) {
@@ -40,7 +40,7 @@ func listeners(pid int) string {
 	return found.String()
 }
 
-// family is a process and all below it.
+// family returns a process and all its descendants.
 func family(pid int) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

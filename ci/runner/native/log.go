@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// longestLine is how many bytes of a line the live log shows. The rest is dropped: a
-	// program that never ends a line must not fill the memory.
+	// longestLine limits how many bytes of a line the live log shows. The rest is dropped, so that a program that never ends
+	// a line cannot fill the memory.
 	longestLine = 8 << 10
-	// margin is read beyond longestLine and never shown. A secret that a cut would split
-	// lies inside of it, and so is recognized as a whole.
+	// margin is read beyond longestLine but never shown. A secret that would be cut at the limit is complete within the
+	// margin, so it is recognised and masked.
 	margin = 4 << 10
 )
 
-// lineLog is a writer that several commands share: whole lines only, each with the name of
-// its command in front, safe for a terminal and for the log of a CI system.
+// lineLog is shared by several commands. It writes whole lines only, each with the name of its command, made safe for a
+// terminal and for CI logs.
 type lineLog struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -27,16 +27,16 @@ type lineLog struct {
 	redact func(string) string
 }
 
-// named returns the writer of one stream of a command. Flush it at the end.
+// named returns the writer for one stream of a command. Flush it at the end.
 func (l *lineLog) named(name string) *lineWriter { return &lineWriter{log: l, prefix: name + " | "} }
 
-// say writes one line of the runner's own.
+// say writes a line of the runner itself.
 func (l *lineLog) say(name, text string) {
 	// Like every lineWriter it does not fail.
 	_, _ = io.WriteString(l.named(name), text+"\n")
 }
 
-// lineWriter collects lines. It never fails: a log that cannot be written does not end a command.
+// lineWriter collects lines. It never fails, because a broken log must not end a command.
 type lineWriter struct {
 	log    *lineLog
 	prefix string
@@ -74,7 +74,7 @@ func (l *lineWriter) keep(part []byte) {
 
 func (l *lineWriter) flush() { l.show(false) }
 
-// show writes the line that was collected; an empty one only when it is wanted.
+// show writes the collected line; an empty one only if requested.
 func (l *lineWriter) show(empty bool) {
 	if len(l.line) == 0 && !empty {
 		return
@@ -90,12 +90,12 @@ func (l *lineWriter) show(empty bool) {
 	if full {
 		text = text[:max(0, len(text)-margin)] + "…"
 	}
-	// Some characters that separate lines are neither of those above.
+	// Some line separators are neither of those above.
 	text = strings.ReplaceAll(verdict.Text(text, longestLine), "\n", "\n"+l.prefix)
 	_, _ = io.WriteString(l.log.w, verdict.Text(l.prefix, 0)+text+"\n")
 }
 
-// tail is a writer that keeps the last bytes only.
+// tail is a writer that keeps only the last bytes.
 type tail struct {
 	mu    sync.Mutex
 	limit int

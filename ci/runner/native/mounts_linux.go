@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	// detach is MNT_DETACH of umount2(2): also one that something still uses is gone from here.
+	// detach is MNT_DETACH of umount2(2), which also works for a file system that is in use.
 	detach = 2
 	// noFollow is UMOUNT_NOFOLLOW.
 	noFollow = 8
 )
 
-// unmountBelow takes away what a step has mounted at or below a directory, as root or by FUSE, and returns
-// where. To remove a directory through a mount would remove what is mounted: folders of the user, a bucket.
+// unmountBelow unmounts what a step has mounted at or below a directory, as root or with FUSE, and returns the mount points.
+// Removing the directory with a mount in it would remove the mounted files: the user's directories, or a bucket.
 func unmountBelow(dir string) (found []string, err error) {
 	content, err := os.ReadFile("/proc/self/mountinfo")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // no /proc: whoever made such a place knows what is in it
+		return nil, nil // no /proc: there is nothing to look up
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for mounts: %w", err)
 	}
-	resolved, err := filepath.EvalSymlinks(dir) // the kernel names a mount without links
+	resolved, err := filepath.EvalSymlinks(dir) // the kernel lists mount points without links
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -37,7 +37,7 @@ func unmountBelow(dir string) (found []string, err error) {
 		return nil, fmt.Errorf("look for mounts: %w", err)
 	}
 	found = mountsBelow(string(content), resolved)
-	// The last one lies on top.
+	// The last mount lies on top.
 	for _, at := range slices.Backward(found) {
 		if err := syscall.Unmount(at, detach|noFollow); err != nil {
 			return found, fmt.Errorf("unmount %s: %w", at, err)
@@ -46,7 +46,7 @@ func unmountBelow(dir string) (found []string, err error) {
 	return found, nil
 }
 
-// mountsBelow are the mount points at or below a directory, in the order in which they were mounted.
+// mountsBelow returns the mount points at or below a directory, in the order in which they were mounted.
 func mountsBelow(mountinfo, dir string) []string {
 	var found []string
 	for line := range strings.Lines(mountinfo) {
@@ -61,7 +61,7 @@ func mountsBelow(mountinfo, dir string) []string {
 	return found
 }
 
-// unescaped undoes what the kernel does to blanks, line ends and backslashes of a path: \040.
+// unescaped reverses the kernel's escapes for blanks, line ends and backslashes in a path, such as \040.
 func unescaped(text string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); i++ {

@@ -2,5 +2,5 @@
 
 package native
 
-// unmountBelow does nothing where steps cannot mount anything without asking.
+// unmountBelow does nothing on systems where steps cannot mount anything unprivileged.
 func unmountBelow(string) ([]string, error) { return nil, nil }

@@ -50,7 +50,7 @@ type Runner struct {
 	log  *lineLog
 	// temp holds scratch directories and the outputs of steps until Close.
 	temp string
-	// alive is the lock of temp; without it temp would be removed as that of a killed process.
+	// alive is the lock on temp; without the lock, temp would be removed as that of a killed process.
 	alive io.Closer
 	// hurry is closed when commands are killed instead of stopped.
 	hurry    chan struct{}
@@ -217,7 +217,7 @@ func addresses(services map[string]*runner.Running, more map[string]string) *str
 
 // removeAll removes a tree even if a command made its directories read-only.
 //
-// What is mounted in it is not in it: a mount that cannot be taken away keeps the directory.
+// Mounted file systems are never deleted: if one cannot be unmounted, the directory stays.
 func removeAll(dir string) error {
 	if _, err := unmountBelow(dir); err != nil {
 		return fmt.Errorf("remove %s: %w", dir, err)
@@ -225,7 +225,7 @@ func removeAll(dir string) error {
 	if err := os.RemoveAll(dir); err == nil {
 		return nil
 	}
-	// The removal that follows reports the same error with more detail.
+	// The next removal reports the same error in more detail.
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() {
 			return os.Chmod(path, 0o700)

@@ -10,8 +10,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner"
 )
 
-// needsKey describes everything of a step's needs that can change its result. The services
-// are started only when the step is not answered from the cache.
+// needsKey returns everything about a step's needs that can change its result. The services are only started if the step is
+// not answered from the cache.
 func (r *Runner) needsKey(ctx context.Context, needs []runner.Service) ([]any, error) {
 	var parts []any
 	for _, need := range needs {
@@ -28,14 +28,13 @@ func (r *Runner) needsKey(ctx context.Context, needs []runner.Service) ([]any, e
 	return parts, nil
 }
 
-// talksToOthers reports whether a need uses services that are already running, whose state
-// no key describes.
+// talksToOthers reports whether a need uses services that are already running, whose state is not part of any key.
 func talksToOthers(needs []runner.Service) bool {
 	return slices.ContainsFunc(needs, func(need runner.Service) bool { return len(need.Services) > 0 })
 }
 
-// startNeeds starts a step's needs. It returns the step with them among its services, and a
-// function that stops them.
+// startNeeds starts the services that a step needs. It returns the step with them among its services, and a function that
+// stops them.
 func (r *Runner) startNeeds(ctx context.Context, step runner.Step) (runner.Step, func() error, error) {
 	var started []*runner.Running
 	stop := func() error {

@@ -11,28 +11,27 @@ import (
 const (
 	// setChildSubreaper is PR_SET_CHILD_SUBREAPER of prctl(2).
 	setChildSubreaper = 36
-	// orphansTimeout bounds the end of orphans: one in the middle of a call to a broken disk
-	// does not end.
+	// orphansTimeout limits the wait for orphans. A process blocked in a system call on a broken disk does not end.
 	orphansTimeout = 5 * time.Second
 )
 
-// adopt makes this process the parent of what a killed launcher leaves. Otherwise only the
-// launcher could find what its command has started in sessions of their own.
+// adopt makes this process the parent of processes left by a killed launcher. Otherwise only the launcher could find those
+// that its command started in other sessions.
 func adopt() {
-	// Without it, as in a very old kernel, only an additional safety net is missing.
+	// If it fails, as on a very old kernel, only an additional safety net is missing.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0)
 }
 
-// endOrphans ends what killed launchers have left. A launcher that lives ends its own.
+// endOrphans kills what killed launchers left behind. A running launcher ends its own processes.
 func endOrphans() {
 	for deadline := time.Now().Add(orphansTimeout); time.Now().Before(deadline); {
 		found := orphans()
 		if len(found) == 0 {
 			return
 		}
-		// Their children are ours once they are gone, so it takes a turn for each generation.
+		// Their children become ours once they are gone, so each generation takes a round.
 		for _, pid := range found {
-			// Both fail for a process that has just ended.
+			// Both calls fail for a process that has just ended.
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
 		}
@@ -40,9 +39,8 @@ func endOrphans() {
 	}
 }
 
-// orphans are the children of this process in other sessions than its own. What this
-// process starts itself shares its session; a launcher gives its command a new one, which
-// no descendant can leave for ours.
+// orphans returns this process's children in other sessions. Processes that it starts itself share its session; a launcher
+// gives its command a new session, and no descendant can join ours.
 func orphans() []int {
 	self := os.Getpid()
 	_, session := status(self)
@@ -63,7 +61,7 @@ func orphans() []int {
 	return found
 }
 
-// status returns the parent and the session of a process, zeros when it is gone.
+// status returns the parent and session of a process, or zeros if it is gone.
 func status(pid int) (parent, session int) {
 	content, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -2,7 +2,7 @@
 
 package native
 
-// adopt does nothing where a process cannot be made the parent of orphans.
+// adopt does nothing on systems where a process cannot become the parent of orphans.
 func adopt() {}
 
 func endOrphans() {}

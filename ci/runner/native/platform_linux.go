@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// identity is what no program can set back after it has written to a file, or replaced it.
+// identity returns what no program can restore after writing to a file or replacing it.
 func identity(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -17,12 +17,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/runner/launch"
 )
 
-// killAfter is how long the launcher may take, beyond the grace period of its command,
-// before it is killed itself.
+// killAfter is how long the launcher may take, beyond its command's grace period, before it is killed.
 const killAfter = 10 * time.Second
 
-// lateAfter is how long a launcher may take beyond the time limit of its command: for the grace period, and to look
-// through what is left, on a slow disk too.
+// lateAfter is how long a launcher may take beyond its command's time limit, for the grace period and for examining the
+// outputs even on a slow disk.
 const lateAfter = time.Minute
 
 // process is a command under the launcher.
@@ -31,15 +30,15 @@ type process struct {
 	result string
 	grace  time.Duration
 	hurry  <-chan struct{}
-	// input is the launcher's standard input. The launcher ends the command when it is closed,
-	// which the system does if this process is killed.
+	// input is the launcher's standard input. The launcher ends the command when it is closed, which the system does if this
+	// process is killed.
 	input   io.Closer
 	closing sync.Once
-	// done is closed when the launcher has ended; err may be read after that.
+	// done is closed when the launcher has ended; only then may err be read.
 	done    chan struct{}
 	err     error
 	started time.Time
-	// limit is how long the launcher may take in all; 0 for a service, which has no end.
+	// limit is how long the launcher may take in total; 0 for a service.
 	limit time.Duration
 }
 
@@ -110,7 +109,7 @@ func (r *Runner) start(python, dir string, spec launch.Spec, secrets map[string]
 
 // stop asks the command to end, and kills its launcher after a time limit.
 func (p *process) stop() error {
-	// The error of an input that is already closed does not matter.
+	// An error about an input that is already closed does not matter.
 	p.closing.Do(func() { _ = p.input.Close() })
 	limit := time.NewTimer(p.grace + killAfter)
 	defer limit.Stop()
@@ -123,7 +122,7 @@ func (p *process) stop() error {
 	return p.kill()
 }
 
-// kill ends the launcher at once; what it started is ended with it.
+// kill ends the launcher immediately; what it started is ended with it.
 func (p *process) kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill launcher: %w", err)
@@ -132,8 +131,8 @@ func (p *process) kill() error {
 	return nil
 }
 
-// wait returns the result. When ctx ends first, it ends the command and returns the cause. The launcher
-// holds the command to its time limit; a command that stops its launcher (SIGSTOP) is held to it here.
+// wait returns the result. If ctx ends first, it ends the command and returns the cause. The launcher enforces the command's
+// time limit; it is also enforced here in case the command stops its launcher (SIGSTOP).
 func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 	var late <-chan time.Time
 	if p.limit > 0 {
@@ -156,13 +155,13 @@ func (p *process) wait(ctx context.Context) (*launch.Result, error) {
 	return p.outcome()
 }
 
-// outcome reads the result of a launcher that has ended. A launcher that was killed by a
-// signal wrote no result; a file in its place is from the command.
+// outcome reads the result of a launcher that has ended. A launcher that was killed by a signal wrote no result, so a file in
+// its place comes from the command.
 func (p *process) outcome() (*launch.Result, error) {
 	if n := signalOf(p.err); n > 0 {
 		return &launch.Result{ExitCode: 128 + n, Started: p.started, Seconds: time.Since(p.started).Seconds()}, nil
 	}
-	// The result is valid even when another process still holds the launcher's streams.
+	// The result is valid even if another process still holds the launcher's streams open.
 	if p.err != nil && !errors.Is(p.err, exec.ErrWaitDelay) {
 		var exit *exec.ExitError
 		if errors.As(p.err, &exit) && exit.ExitCode() == int(syscall.ENOSPC) {

@@ -22,8 +22,8 @@ const (
 	loopback = "127.0.0.1"
 	// defaultStart is what runner.Service promises for a zero StartTimeout.
 	defaultStart = 90 * time.Second
-	// startAttempts is how many ports are tried: another process may take one between
-	// freePort and the start of the service.
+	// startAttempts is how many ports are tried, because another process may take one between freePort and the start of the
+	// service.
 	startAttempts = 3
 )
 
@@ -57,7 +57,7 @@ func (r *Runner) Start(ctx context.Context, service runner.Service) (*runner.Run
 	}
 }
 
-// startOnce starts a service on one port. Stop of the running service releases its packages.
+// startOnce starts a service on one port. Stopping the service releases its packages.
 func (r *Runner) startOnce(
 	ctx, deadline context.Context, service runner.Service, env *environment, packages *slot,
 ) (*runner.Running, error) {
@@ -95,7 +95,7 @@ func (r *Runner) startOnce(
 		if !ended {
 			sockets = listeners(p.cmd.Process.Pid)
 		}
-		// Stopping it may add to what it printed.
+		// Stopping it may produce more output.
 		err := errors.Join(err, stop())
 		return nil, &runner.StartError{Service: service.Name, Logs: logs.String(), Alive: !ended, Sockets: sockets, Port: port, Err: err}
 	}
@@ -114,7 +114,7 @@ func (r *Runner) startOnce(
 	r.services = append(r.services, running)
 	r.mu.Unlock()
 	context.AfterFunc(ctx, func() {
-		// The next call of Stop returns the same error, to a caller that can report it.
+		// The next call of Stop returns the same error to a caller that can report it.
 		_ = running.Stop(context.WithoutCancel(ctx))
 	})
 	return running, nil
@@ -127,7 +127,7 @@ func (r *Runner) forget(running *runner.Running, port int) {
 	delete(r.ports, port)
 }
 
-// portFor is the port to start a service on: its own one, if it is not told another and nobody else has it.
+// portFor chooses the port of a service: its own default, unless it accepts another one or the default is taken.
 func (r *Runner) portFor(ctx context.Context, service runner.Service) (int, error) {
 	told := slices.ContainsFunc(slices.AppendSeq(slices.Clone(service.Args), maps.Values(service.Vars)), func(text string) bool {
 		return strings.Contains(text, "{{port}}")
@@ -146,7 +146,7 @@ func (r *Runner) portFor(ctx context.Context, service runner.Service) (int, erro
 	}
 	r.mu.Unlock()
 	if taken {
-		return r.freePort(ctx) // then it says of itself what is wrong
+		return r.freePort(ctx) // then the service itself reports the conflict
 	}
 	return service.Port, nil
 }
@@ -173,7 +173,7 @@ func (r *Runner) freePort(ctx context.Context) (int, error) {
 	}
 }
 
-// errHopeless is the error of a service that Waiting gave up.
+// errHopeless is the error of a service that Waiting gave up on.
 var errHopeless = errors.New("it can never be ready")
 
 // watched asks a service's Waiting about once a second.
@@ -188,7 +188,7 @@ func watched(service runner.Service, p *process, port int) (hopeless func() bool
 	}
 }
 
-// await returns when the service is ready, or an error when it ended, ctx did, or it is hopeless.
+// await returns when the service is ready, or an error if it ended, ctx ended, or Waiting gave up.
 func await(ctx context.Context, p *process, address, ready string, hopeless func() bool) error {
 	// Most services start within a second; slow ones are polled less often.
 	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
@@ -215,7 +215,7 @@ func await(ctx context.Context, p *process, address, ready string, hopeless func
 	}
 }
 
-// early is the error of a service that ended before it was ready.
+// early returns the error of a service that ended before it was ready.
 func early(p *process) error {
 	result, err := p.outcome()
 	if err != nil {

@@ -13,12 +13,11 @@ import (
 	"time"
 )
 
-// keptEnvironments is how many times the bytes of kept results all environments may have.
+// keptEnvironments is the total size of all environments as a multiple of that of all kept results.
 const keptEnvironments = 5
 
-// slot is a directory of the cache that one step or service uses at a time. It is reused only
-// while its files are those that were installed, so that what a step writes into its
-// environment does not reach another step, project or run.
+// slot is a cache directory that is used by one step or service at a time. It is only reused while its files are those that
+// were installed, so that nothing that a step writes into its environment reaches another step, project or run.
 type slot struct {
 	dir  string
 	lock io.Closer
@@ -27,8 +26,8 @@ type slot struct {
 // seal is the file that describes what was installed. It is written last.
 func (s *slot) seal() string { return s.dir + ".seal" }
 
-// take returns a complete slot of the given name, which is the caller's until its release.
-// works reports whether files outside of the cache that the slot links to still exist.
+// take returns a complete slot of the given name. The caller owns it until release. works reports whether files outside of
+// the cache that the slot links to still exist.
 func (e *environments) take(
 	ctx context.Context, name string, works func(dir string) bool, install func(dir string) error,
 ) (*slot, error) {
@@ -46,7 +45,7 @@ func (e *environments) take(
 		changed, err := s.changes()
 		switch {
 		case err == nil && len(changed) == 0 && works(s.dir):
-			// The time only decides which slot is removed first.
+			// Determines only which slot is removed first.
 			_ = os.Chtimes(s.seal(), time.Now(), time.Now())
 			return s, nil
 		case err == nil && len(changed) > 0:
@@ -106,8 +105,8 @@ func (s *slot) discard() error {
 	return removeAll(s.dir)
 }
 
-// changes are the paths below a slot that differ from its seal. An error means that the slot
-// is not sealed or cannot be read.
+// changes returns the paths below a slot that differ from its seal. It returns an error if the slot is not sealed or cannot
+// be read.
 func (s *slot) changes() ([]string, error) {
 	sealed, err := os.ReadFile(s.seal())
 	if err != nil {
@@ -121,8 +120,7 @@ func (s *slot) changes() ([]string, error) {
 	var changed []string
 	for name, stamp := range after {
 		if before[name] == "" && isBytecode(name) {
-			// Bytecode that Python wrote is removed: it would be run instead of the source
-			// beside it.
+			// Bytecode that Python wrote is removed, because it would be run instead of the source beside it.
 			err = errors.Join(err, removeAll(filepath.Join(s.dir, name)))
 		} else if before[name] != stamp {
 			changed = append(changed, name)
@@ -142,8 +140,8 @@ func isBytecode(name string) bool {
 	return filepath.Base(name) == "__pycache__" || filepath.Base(filepath.Dir(name)) == "__pycache__" && strings.HasSuffix(name, ".pyc")
 }
 
-// stamps describes each file below a directory by attributes that change when it is written
-// or replaced. A program can set a file's mtime, but not its ctime.
+// stamps describes each file below a directory by attributes that change whenever it is written or replaced. A program can
+// set a file's mtime, but not its ctime.
 func stamps(dir string) (string, error) {
 	var b strings.Builder
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -177,7 +175,7 @@ func parseStamps(text string) map[string]string {
 	return found
 }
 
-// summary lists the first of some paths and counts the rest.
+// summary lists the first of some paths and the number of the others.
 func summary(names []string) string {
 	const most = 3
 	text := strings.Join(names[:min(most, len(names))], ", ")
@@ -187,7 +185,7 @@ func summary(names []string) string {
 	return text
 }
 
-// size is how many bytes were installed; 0 without a seal.
+// size returns how many bytes were installed, or 0 without a seal.
 func (s *slot) size() (total int64) {
 	sealed, _ := os.ReadFile(s.seal())
 	for _, stamp := range parseStamps(string(sealed)) {
@@ -198,8 +196,7 @@ func (s *slot) size() (total int64) {
 	return total
 }
 
-// prune removes the least recently used environments beyond the limit, and those that are
-// incomplete, except those in use.
+// prune removes incomplete environments and the least recently used ones beyond the limit, except those in use.
 func (e *environments) prune(parent string) {
 	dirs, _ := filepath.Glob(filepath.Join(parent, "*[0-9]")) // the pattern is valid
 	used := map[string]time.Time{}

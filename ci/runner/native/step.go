@@ -18,7 +18,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Limits of a step's outputs. No model needs as much, with its reports.
+// Limits of a step's outputs, which are larger than any model with its reports.
 const (
 	maxFiles = 100_000
 	maxBytes = 16 << 30
@@ -80,7 +80,7 @@ func (r *Runner) run(ctx context.Context, step runner.Step) (*runner.Result, err
 	if err := errors.Join(err, stop()); err != nil {
 		return nil, err
 	}
-	// A result that a changed environment may have influenced is not kept.
+	// A result that a modified environment may have influenced is not kept.
 	if cached && result.ExitCode == 0 && !result.TimedOut && r.environments.changed.Load() == changed {
 		if err := r.results.remember(ctx, key, result); err != nil {
 			r.warn(CodeNotRemembered, "the result of %s could not be kept for later runs: %v", step.Name, err)
@@ -146,7 +146,7 @@ func outputProblem(step string, err error) error {
 	return fmt.Errorf("collect outputs: %w", err)
 }
 
-// mountProblem tells of a file system that a step mounted in its directory; err is why it could not be taken away.
+// mountProblem reports a file system that a step mounted in its directory; err is why it could not be unmounted.
 func mountProblem(step, at string, err error) error {
 	p := verdict.Problemf(runner.CodeOutputUnusable, "%s left a file system mounted at %s", step, at)
 	p.Next = "Unmount it at the end of the test or training that mounts it"
@@ -158,7 +158,7 @@ func mountProblem(step, at string, err error) error {
 
 // command is what a step and a service have in common; the fields are those of runner.Step.
 type command struct {
-	// system is the path of the environment after its own programs.
+	// system is the PATH that follows the environment's own programs.
 	system           string
 	inputs           runner.Files
 	args             []string
@@ -169,9 +169,8 @@ type command struct {
 	gpu       bool
 }
 
-// prepare makes a scratch directory with a command's inputs in it. The returned spec has the
-// command, its working directory and its whole environment except for secrets. The caller
-// removes the directory.
+// prepare creates a scratch directory with a command's inputs. The returned spec has the command, its working directory and
+// its complete environment except for secrets. The caller removes the directory.
 func (r *Runner) prepare(ctx context.Context, kind string, packages *slot, c command) (dir string, spec launch.Spec, err error) {
 	if dir, err = r.scratch(kind); err != nil {
 		return "", spec, err

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// checkSystem warns of packages of Debian that an environment needs and this machine does not have. A machine without
-// dpkg is not checked: there they have other names.
+// checkSystem warns about missing Debian packages. It does nothing on systems without dpkg, where packages have other names.
 func (r *Runner) checkSystem(ctx context.Context, names []string) {
 	if len(names) == 0 {
 		return
@@ -19,8 +18,8 @@ func (r *Runner) checkSystem(ctx context.Context, names []string) {
 	var missing []string
 	for _, name := range names {
 		name, _, _ = strings.Cut(name, "=")
-		// Since the change of 64-bit times some packages are installed under this other name, and provide the old one.
-		// An error says no more than that one of both is not there.
+		// Since Debian's change to 64-bit times some packages have this other name and provide the old one. An error only
+		// means that one of the two is missing.
 		out, _ := exec.CommandContext(ctx, query, "-W", "-f", "${db:Status-Status}\n", name, name+"t64").Output()
 		if !strings.Contains("\n"+string(out), "\ninstalled\n") && ctx.Err() == nil {
 			missing = append(missing, name)

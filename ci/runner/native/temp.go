@@ -12,12 +12,12 @@ import (
 
 const (
 	tempPrefix = "openstack-rca-"
-	// lockFile is held by the process that a temporary directory belongs to.
+	// lockFile is locked by the process that a temporary directory belongs to.
 	lockFile = "lock"
 )
 
-// makeTemp makes the temporary directory of a runner, with a lock that is held as long as the
-// process lives, and removes those of killed runners.
+// makeTemp creates the temporary directory of a runner, with a lock that is held as long as the process lives, and removes
+// those of killed runners.
 func makeTemp() (dir string, lock io.Closer, err error) {
 	removeStale(os.TempDir())
 	if dir, err = os.MkdirTemp("", tempPrefix); err != nil {
@@ -27,7 +27,7 @@ func makeTemp() (dir string, lock io.Closer, err error) {
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return "", nil, fmt.Errorf("make temporary directory: %w", err)
 	}
-	// The lock is held before it is visible under its name.
+	// The lock is taken before the file is visible under its name.
 	lock, err = tryLock(filepath.Join(dir, lockFile+".new"))
 	if err == nil {
 		err = os.Rename(filepath.Join(dir, lockFile+".new"), filepath.Join(dir, lockFile))
@@ -38,8 +38,8 @@ func makeTemp() (dir string, lock io.Closer, err error) {
 	return dir, lock, nil
 }
 
-// removeStale removes our temporary directories below parent whose process was killed, which
-// their lock shows. A process id could be reused, or be that of another container.
+// removeStale removes temporary directories of killed runners below parent. It goes by the lock, because a process id could
+// be reused, or belong to another container.
 func removeStale(parent string) {
 	// The pattern is valid.
 	dirs, _ := filepath.Glob(filepath.Join(parent, tempPrefix+"*"))
@@ -49,7 +49,7 @@ func removeStale(parent string) {
 			continue
 		}
 		if _, err := os.Lstat(filepath.Join(dir, lockFile)); errors.Is(err, fs.ErrNotExist) {
-			// It is being made now, or was made by something that holds no lock.
+			// It is being created, or was created by something that holds no lock.
 			if time.Since(info.ModTime()) < abandoned {
 				continue
 			}
@@ -58,7 +58,7 @@ func removeStale(parent string) {
 		if err != nil {
 			continue
 		}
-		// What cannot be removed now is tried again by the next run.
+		// The next run tries again to remove what could not be removed.
 		_ = removeAll(dir)
 		_ = lock.Close()
 	}

@@ -11,7 +11,7 @@ import (
 // systemPath are the directories of the system's commands.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// bundles are the files in which systems keep their trusted certificates.
+// bundles are the files in which systems keep trusted certificates.
 var bundles = []string{
 	"/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Arch
 	"/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, Red Hat
@@ -19,8 +19,8 @@ var bundles = []string{
 	"/etc/ssl/cert.pem",                  // macOS, Alpine
 }
 
-// certificates points programs with a bundle of their own to the system's, without which
-// they would fail behind a company proxy. The host's own settings take precedence.
+// certificates points programs with their own CA bundle to the system's, because they would fail behind a company proxy
+// otherwise. The host's own settings take precedence.
 func certificates(host func(string) string) map[string]string {
 	vars := map[string]string{}
 	file := host("SSL_CERT_FILE")
@@ -45,8 +45,8 @@ func certificates(host func(string) string) map[string]string {
 	return vars
 }
 
-// stepVariables is the environment of a step or service without its own variables. Path has the directories of commands
-// that are not the environment's.
+// stepVariables returns the base environment of a step or service. Path has the directories of commands outside of the
+// environment.
 func stepVariables(packages *slot, path, dir string) map[string]string {
 	vars := certificates(os.Getenv)
 	vars["PATH"] = binaries(packages.dir) + ":" + path
@@ -56,8 +56,8 @@ func stepVariables(packages *slot, path, dir string) map[string]string {
 	return vars
 }
 
-// clientSettings matches the host's variables that configure how pip and uv download. It
-// leaves out those that change what is installed, or where.
+// clientSettings matches the host's variables that configure how pip and uv download, but not those that change what is
+// installed, or where.
 var clientSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`PIP_(?:INDEX_URL|EXTRA_INDEX_URL|NO_INDEX|FIND_LINKS|TRUSTED_HOST|CERT|CLIENT_CERT|PROXY)`,
 	`PIP_(?:TIMEOUT|DEFAULT_TIMEOUT|RETRIES|CACHE_DIR|NO_CACHE_DIR|CONFIG_FILE|KEYRING_PROVIDER|DISABLE_PIP_VERSION_CHECK)`,
@@ -65,13 +65,12 @@ var clientSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`UV_(?:REQUEST_TIMEOUT|CONCURRENT_[A-Z]+|CACHE_DIR|KEYRING_PROVIDER|INSECURE_HOST|CONFIG_FILE|SYSTEM_CERTS|NATIVE_TLS)`,
 	`SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE`,
 	`(?i:https?_proxy|all_proxy|no_proxy)`,
-	// pip and uv read their configuration files, netrc and keyrings there.
+	// Location of configuration files, netrc and keyrings of pip and uv.
 	`HOME|XDG_CONFIG_HOME|XDG_CONFIG_DIRS|NETRC`,
 }, "|") + `)$`)
 
-// managerSettings matches the host's variables that tell a shim of pyenv, asdf or mise which
-// Python to run, and where it is installed. Their other variables are left out: some are
-// credentials (MISE_GITHUB_TOKEN).
+// managerSettings matches the host's variables that tell a shim of pyenv, asdf or mise which Python to run and where it is.
+// Their other variables are excluded, because some are credentials (MISE_GITHUB_TOKEN).
 var managerSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`PYENV_(?:ROOT|VERSION|DIR)`,
 	`ASDF_(?:DIR|DATA_DIR|CONFIG_FILE|PYTHON_VERSION|(?:DEFAULT_)?TOOL_VERSIONS_FILENAME)`,
@@ -79,9 +78,9 @@ var managerSettings = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`XDG_DATA_HOME|PATH`,
 }, "|") + `)$`)
 
-// discoveryVariables is the environment of an interpreter, or shim, that is asked for its
-// version: what an installation gets, without credentials, and the settings of version
-// managers. A shim is a program from the host's PATH and may log or download anything.
+// discoveryVariables returns the environment for asking an interpreter, or shim, for its version: that of an installation,
+// without credentials, and the settings of version managers. A shim is any program on the host's PATH, and may log or
+// download anything.
 func discoveryVariables(host []string, cache string) []string {
 	vars, _ := installVariables(host, cache, os.TempDir())
 	var pairs []string
@@ -96,8 +95,7 @@ func discoveryVariables(host []string, cache string) []string {
 	return pairs
 }
 
-// installVariables is the environment of installation commands. Variables that contain
-// credentials are in secrets.
+// installVariables returns the environment of installation commands. Variables that contain credentials are in secrets.
 func installVariables(host []string, cache, tmp string) (vars, secrets map[string]string) {
 	all := map[string]string{}
 	for _, pair := range host {
@@ -111,7 +109,7 @@ func installVariables(host []string, cache, tmp string) (vars, secrets map[strin
 			vars[name] = value
 		}
 	}
-	// uv does not read the settings of pip, and most companies have only those.
+	// uv does not read pip's settings, but most companies only have those.
 	if vars["UV_DEFAULT_INDEX"] == "" && vars["UV_INDEX_URL"] == "" && vars["PIP_INDEX_URL"] != "" {
 		vars["UV_DEFAULT_INDEX"] = vars["PIP_INDEX_URL"]
 	}
@@ -121,9 +119,9 @@ func installVariables(host []string, cache, tmp string) (vars, secrets map[strin
 	if vars["UV_CACHE_DIR"] == "" {
 		vars["UV_CACHE_DIR"] = filepath.Join(cache, "uv")
 	}
-	// Through a hard link a step could change uv's cache, and so later installations.
+	// Through a hard link a step could change uv's cache, and thereby later installations.
 	vars["UV_LINK_MODE"] = "copy"
-	// Bytecode that Python writes in a step is not kept, so it is compiled once here.
+	// Bytecode that Python writes during a step is not kept, so it is compiled once here.
 	vars["UV_COMPILE_BYTECODE"] = "1"
 	vars["TMPDIR"] = tmp
 	vars["LANG"] = "C.UTF-8"
