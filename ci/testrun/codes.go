@@ -70,7 +70,8 @@ var (
 	TooFewTests = failing("TOO_FEW_TESTS", "There are fewer tests than test.min_tests demands.",
 		"Look for tests that are deselected, ignored or renamed, or lower test.min_tests")
 	TestsHollow = failing("TESTS_HOLLOW", "Tests pass whatever the code does: assertions are off, tests return a result instead of "+
-		"asserting it, fail in a thread, or most of them are skipped. A warning; a failure when no assertion is executed at all.",
+		"asserting it, fail in a thread, are never called, or most of them are skipped. A warning; a failure when no assertion is "+
+		"executed or no test is called at all.",
 		"Take -O, PYTHONOPTIMIZE and --assert=plain out of test.command and pytest's settings")
 	EventsMissing = failing("EVENTS_MISSING", "The run left no record of its events, or not to its end. A warning when test.command is "+
 		"not pytest itself.",

@@ -28,6 +28,10 @@ func TestTestsThatCannotFail(t *testing.T) {
 			"2 tests returned their results"},
 		"a thread": {with(`{"event":"hollow","type":"thread","id":"a.py::x"}` + "\n" + `{"event":"hollow","type":"?","id":"a.py::y"}`), verdict.Pass,
 			"a thread of a test ended with an exception, which pytest ignores: a.py::x"},
+		"a function that nobody called": {with(`{"event":"hollow","type":"uncalled","id":"a.py::x"}`), verdict.Pass,
+			"the function of a test was never called: a hook"},
+		"no function that anybody called": {with(strings.Repeat(`{"event":"hollow","type":"uncalled","id":"a.py::x"}`+"\n", 9)), verdict.Fail,
+			"no function of a test was called"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := judge(t, input(t), 0, c.left)

@@ -34,14 +34,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import json
 import os
 import re
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Generator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -193,6 +196,8 @@ class Events:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A phase of a test ended. Passed set-up and tear-down say nothing."""
+        if getattr(report, "openstack_rca_uncalled", False):
+            self.write("hollow", id=report.nodeid, type="uncalled")
         if report.when == "call" or report.outcome != "passed":
             text = "" if report.outcome == "passed" else str(report.longrepr)[-2000:]
             # pytest leaves what a failed set-up printed out of its JUnit report.
@@ -300,8 +305,35 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     report.openstack_rca_markers = sorted(names)
     # A hook of the project may call the report of a test that raised what it likes.
     report.openstack_rca_raised = call.excinfo is not None
+    report.openstack_rca_uncalled = call.when == "call" and getattr(item, "openstack_rca_uncalled", False)
     report.sections = [(title, shortened(text)) for title, text in report.sections]
     report.location = (str(item.nodeid).split("::")[0], *report.location[1:])
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
+    """Note a test that passes without a call of its function: a hook of the project says that it made the call."""
+    codes = {getattr(each, "__code__", None) for each in (pyfuncitem.obj, inspect.unwrap(pyfuncitem.obj))} - {None}
+    hooks = (getattr(hook.function, "__code__", None) for hook in pyfuncitem.ihook.pytest_pyfunc_call.get_hookimpls())
+    if not codes or not any(code and is_own(relative(Path(code.co_filename))) for code in hooks):
+        yield
+        return
+    called = []
+
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code in codes:
+            called.append(True)
+
+    before = sys.getprofile(), threading.getprofile()
+    sys.setprofile(profile)
+    threading.setprofile(profile)
+    try:
+        outcome = yield
+    finally:
+        sys.setprofile(before[0])
+        threading.setprofile(before[1])
+    if not called and outcome.excinfo is None:
+        pyfuncitem.openstack_rca_uncalled = True
 
 
 MOST_OUTPUT = 1 << 20
