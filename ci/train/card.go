@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// card is the model card, in the order of Mitchell et al., "Model Cards for Model
-// Reporting" (FAT* 2019), with what this stage measured. It travels in the report.
+// card renders the model card, in the order of Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), with what this
+// stage measured. It is part of the report.
 func (s *session) card(c *Candidate) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -81,7 +81,7 @@ func (s *session) card(c *Candidate) string {
 	return b.String()
 }
 
-// layerSummary names the layers' classes in order, equal neighbours once.
+// layerSummary lists the layers' classes in order, merging equal neighbours.
 func layerSummary(c *Candidate) string {
 	var names []string
 	for _, l := range c.Inspection.Layers {
@@ -92,7 +92,7 @@ func layerSummary(c *Candidate) string {
 	return clip(strings.Join(names, ", "), 400)
 }
 
-// markdown makes text from outside harmless in a table cell or line of Markdown.
+// markdown makes external text harmless in a table cell or line of Markdown.
 func markdown(text string) string {
 	clean := strings.Map(func(r rune) rune {
 		switch {

@@ -11,23 +11,23 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Incumbent answers the question for the model in production.
+// Incumbent is the result of looking for the model in production.
 type Incumbent struct {
-	// Champion is that model; nil when there is none yet.
+	// Champion is that model; nil if there is none yet.
 	Champion *Champion
-	// Asked says where the answer is from; empty when nobody was asked.
+	// Asked says where the answer comes from; empty if nobody was asked.
 	Asked string
-	// NotAsked is why nobody was asked although there is a registry, such as a ref that is
-	// not trusted with its credentials. The stage warns of it.
+	// NotAsked is the reason why nobody was asked although there is a registry, such as a ref that is not trusted with its
+	// credentials. The stage warns about it.
 	NotAsked string
 }
 
-// FindChampion looks for the model in production. It is called once, before the training;
-// a problem ends the stage then, so that nobody waits for a training that cannot be judged.
+// FindChampion looks for the model in production. It is called once, before the training. A problem ends the stage, so that
+// nobody waits for a training that cannot be judged.
 type FindChampion func(ctx context.Context) (Incumbent, *verdict.Problem)
 
-// comparableWith refuses a model in production that no gate could be compared with. A gated
-// metric that it lacks among others may be new, and is a warning when it is compared.
+// comparableWith refuses a model in production that no gate could be compared with. If it only lacks some gated metrics,
+// these may be new, which is a warning when they are compared.
 func comparableWith(champion *Champion, gates []config.Gate) *verdict.Problem {
 	if champion == nil || len(gates) == 0 {
 		return nil
@@ -43,12 +43,11 @@ func comparableWith(champion *Champion, gates []config.Gate) *verdict.Problem {
 	return nil
 }
 
-// MaxChampion bounds a file of the champion's metrics, in bytes.
+// MaxChampion limits the size of a file of the champion's metrics, in bytes.
 const MaxChampion = 16 << 20
 
-// ParseChampion reads the champion's metrics from a file: train/metrics.json of an earlier
-// report (what `train metrics` exports), or a plain object of numbers. A metric that is no
-// finite number is refused: it would make every comparison hold.
+// ParseChampion reads the champion's metrics from a file: train/metrics.json of an earlier report (as `train metrics` exports
+// it), or a plain object of numbers. Metrics that are not finite are refused, because every comparison with them would pass.
 func ParseChampion(name string, content []byte) (*Champion, *verdict.Problem) {
 	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10, Values: 5_000_000})
 	if err != nil {

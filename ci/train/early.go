@@ -12,19 +12,19 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// A training may take hours. What it would certainly fail for is found out before it begins.
+// A training may take hours. Certain failures are detected before it starts.
 
-// scriptName is a file of the source that Python runs.
+// scriptName matches a source file that Python runs.
 var scriptName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./-]*\.py$`)
 
-// scriptMissing is the problem of a command whose script the training does not see.
+// scriptMissing reports a command whose script is not visible to the training.
 func (s *session) scriptMissing(ctx context.Context) *verdict.Problem {
 	if len(s.command) < 2 || !strings.HasPrefix(s.command[0], "python") || !scriptName.MatchString(s.command[1]) {
 		return nil
 	}
 	script := s.command[1]
 	if names, err := s.inputs[0].Files.Filter([]string{script}, nil).List(ctx); err != nil || len(names) > 0 {
-		return nil //nolint:nilerr // the training itself reports what cannot be listed
+		return nil //nolint:nilerr // the training itself reports unreadable sources
 	}
 	why := "the source does not have"
 	if names, err := s.in.Source.Filter([]string{script}, nil).List(ctx); err == nil && len(names) > 0 {
@@ -41,8 +41,8 @@ func (s *session) scriptMissing(ctx context.Context) *verdict.Problem {
 // noMLflow is the exit code of the probe for an environment without MLflow.
 const noMLflow = 66
 
-// unheard is the problem of a training that cannot hand its metrics over: no file is declared, and MLflow, which
-// the run would be logged with and read back, is not installed. The environment is the training's own.
+// unheard reports a training that cannot hand over its metrics: no metrics file is declared, and MLflow, which would log the
+// run and read it back, is not installed in the training's environment.
 func (s *session) unheard(ctx context.Context) *verdict.Problem {
 	if s.cfg.Metrics != "" || s.named(ctx, "mlflow") {
 		return nil
@@ -63,7 +63,7 @@ func (s *session) unheard(ctx context.Context) *verdict.Problem {
 	return problem
 }
 
-// named reports whether a file that the environment is installed from has a word in it.
+// named reports whether a file that the environment is installed from contains a word.
 func (s *session) named(ctx context.Context, word string) bool {
 	names, err := s.env.Files.List(ctx)
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// environment finds out what the training's environment is made of, and builds the
-// project, as for the tests.
+// environment determines the training's environment and builds the project, as for the tests.
 func (s *session) environment(ctx context.Context) *verdict.Problem {
 	project, err := pyenv.Detect(ctx, s.in.Source, pyenv.Request{
 		Stage: verdict.Train, Requirements: s.cfg.Requirements, Python: s.in.Python, Exclude: s.in.Config.Exclude,
@@ -49,7 +48,7 @@ func (s *session) environment(ctx context.Context) *verdict.Problem {
 	return nil
 }
 
-// notRun explains why a step in the training's own environment could not be run.
+// notRun explains why a step in the training's own environment could not run.
 func notRun(ctx context.Context, project *pyenv.Project, err error) *verdict.Problem {
 	problem := stepProblem(ctx, "training", err)
 	if problem.Code == EnvFailed {
@@ -58,7 +57,7 @@ func notRun(ctx context.Context, project *pyenv.Project, err error) *verdict.Pro
 	return problem
 }
 
-// stepProblem explains why a step could not be run at all.
+// stepProblem explains why a step could not run at all.
 func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 	var environment *runner.EnvironmentError
 	switch {
@@ -74,7 +73,7 @@ func stepProblem(ctx context.Context, what string, err error) *verdict.Problem {
 	return verdict.Problemf(RunnerFailed, "%s: %v", what, err)
 }
 
-// ended explains how a command that did not end well did end.
+// ended explains how a failed command ended.
 func ended(result *runner.Result, limit fmt.Stringer) string {
 	switch {
 	case result.TimedOut:
@@ -87,7 +86,7 @@ func ended(result *runner.Result, limit fmt.Stringer) string {
 	return fmt.Sprintf("ended with exit code %d", result.ExitCode)
 }
 
-// said is the end of what a command printed, its errors last.
+// said returns the end of what a command printed, with errors last.
 func said(result *runner.Result) []string {
 	if errs := safetext.LastLines(result.Stderr, 15); len(errs) > 0 {
 		return append(safetext.LastLines(result.Stdout, 10), errs...)
@@ -95,7 +94,7 @@ func said(result *runner.Result) []string {
 	return safetext.LastLines(result.Stdout, 20)
 }
 
-// reason is the one line of a command's output that most likely says what went wrong.
+// reason returns the line of a command's output that most likely explains its failure.
 func reason(result *runner.Result) string {
 	lines := slices.DeleteFunc(append(safetext.LastLines(result.Stdout, 100), safetext.LastLines(result.Stderr, 100)...), refused.Own)
 	for i := len(lines) - 1; i >= 0; i-- {

@@ -20,14 +20,14 @@ import (
 // ratio are the metrics that are fractions by definition.
 var ratio = regexp.MustCompile(`(?i)(^|[_\-./ ])(accuracy|acc|precision|recall|f1|auc|auroc|specificity|sensitivity)($|[_\-./ ])`)
 
-// gateRow is one gate's outcome for the report.
+// gateRow is the outcome of one gate, for the report.
 type gateRow struct {
 	metric, value, want, champion, outcome string
 	ok                                     bool
 }
 
-// judgeGates holds the metrics against their gates in the manner of MLflow's
-// MetricThreshold: an absolute bound, and a bound on the change against the champion.
+// judgeGates applies the gates in the manner of MLflow's MetricThreshold: an absolute limit, and a limit on the change
+// compared with the champion.
 // https://mlflow.org/docs/latest/api_reference/python_api/mlflow.models.html#mlflow.models.MetricThreshold
 func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, champion *Champion, tolerance Tolerance,
 	called func(string) string) ([]gateRow, []*verdict.Problem) {
@@ -57,14 +57,14 @@ func judgeGates(stage *verdict.Stage, record *RunRecord, gates []config.Gate, ch
 			problems = append(problems, problem)
 			row.outcome, row.ok = strings.ToLower(strings.ReplaceAll(problem.Code.Name, "_", " ")), false
 		}
-		// The comparison is evidence of its own.
+		// The comparison is separate evidence.
 		stage.Gate(row.metric, row.value, row.want, problem == nil)
 		rows = append(rows, row)
 	}
 	return rows, problems
 }
 
-// metric is the final value of a gate's metric, if it is one.
+// metric returns the final value of a gate's metric, if there is one.
 func metric(record *RunRecord, gate config.Gate) (float64, *verdict.Problem) {
 	name := gate.Metric
 	if logged, invalid := record.Invalid[name]; invalid {
@@ -90,8 +90,7 @@ func metric(record *RunRecord, gate config.Gate) (float64, *verdict.Problem) {
 	return value, nil
 }
 
-// missing is the problem of a metric that was not logged: it names those that may be
-// meant, and all that there are in its details.
+// missing is the problem of a metric that was not logged. It names similar metrics; the details list all.
 func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
 	name := gate.Metric
 	names := slices.Sorted(maps.Keys(record.Metrics))
@@ -116,7 +115,7 @@ func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
 	case len(meant) > 0:
 		problem.Next = fmt.Sprintf("Write the logged name into train.gates in pipeline.yaml (%s), or log %s", renamed(gate, meant[0]), name)
 	case len(names) > 0:
-		// The gate may be the default, which is nowhere in pipeline.yaml.
+		// The gate may be a default that is not in pipeline.yaml.
 		problem.Next = fmt.Sprintf("Log %s, or write the metric that decides into train.gates in pipeline.yaml, with min or max, such as "+
 			"train.gates: [{metric: %s, min: NUMBER}]", name, strconv.Quote(names[0]))
 	}
@@ -126,7 +125,8 @@ func missing(record *RunRecord, gate config.Gate) *verdict.Problem {
 	return problem
 }
 
-// renamed is a gate as pipeline.yaml has it, with another metric: train.gates replaces the whole list, limits included.
+// renamed renders a gate for pipeline.yaml with another metric. train.gates replaces the whole list, so the limits are
+// included.
 func renamed(gate config.Gate, metric string) string {
 	text := "{metric: " + metric
 	for _, limit := range []struct {
@@ -140,10 +140,10 @@ func renamed(gate config.Gate, metric string) string {
 	return text + "}"
 }
 
-// maxListed bounds what a cause lists; the details have all.
+// maxListed limits how many names a cause lists; the details have all.
 const maxListed = 12
 
-// listed names the first of a list, none of them cut.
+// listed returns the first names of a list, none of them cut.
 func listed(names []string) string {
 	text := strings.Join(names[:min(len(names), maxListed)], ", ")
 	if more := len(names) - maxListed; more > 0 {
@@ -152,10 +152,10 @@ func listed(names []string) string {
 	return text
 }
 
-// short are the short forms that frameworks log metrics under.
+// short maps short names of frameworks' metrics to the long ones.
 var short = map[string]string{"acc": "accuracy", "prec": "precision", "rec": "recall", "f1score": "f1", "auroc": "auc", "err": "error"}
 
-// words are the parts of a metric's name, in lower case and long form.
+// words splits a metric's name into lower-case words in their long form.
 func words(name string) []string {
 	parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	for i, part := range parts {
@@ -166,13 +166,13 @@ func words(name string) []string {
 	return parts
 }
 
-// aside are parts that say where or how a metric was measured, not what it is. The earlier
-// ones are nearer to what a gate wants: unseen data.
+// aside are words that say where or how a metric was measured, not what it is. Earlier ones are closer to what a gate is for:
+// unseen data.
 var aside = []string{"test", "val", "validation", "eval", "holdout", "heldout", "final", "score", "metric", "metrics", "categorical",
 	"sparse", "binary", "macro", "weighted", "micro"}
 
-// similar are up to three of the names that mean the same metric: other case or separators,
-// short forms, a part of the data in front (val_accuracy), or a letter mistyped.
+// similar returns up to three names that probably mean the same metric: with other case or separators, short forms, a data
+// set in front (val_accuracy), or a typing error.
 func similar(name string, names []string) []string {
 	want := words(name)
 	core := func(parts []string) string {
@@ -230,8 +230,7 @@ func bound(gate config.Gate, value float64) *verdict.Problem {
 	return nil
 }
 
-// lowerIsBetter goes by what the gate says, else takes a gate with nothing but a maximum
-// for one on a loss or an error.
+// lowerIsBetter uses the gate's own setting, or else assumes that a gate with only a maximum is for a loss or an error.
 func lowerIsBetter(gate config.Gate) bool {
 	if gate.Better != "" {
 		return gate.Better == "lower"
@@ -239,8 +238,8 @@ func lowerIsBetter(gate config.Gate) bool {
 	return gate.Max != nil && gate.Min == nil && gate.AlertBelow == nil
 }
 
-// compare holds a metric against the champion's: it must be better by what the gate
-// demands, or may be worse by what it tolerates. It returns the champion's value for the report.
+// compare compares a metric with the champion's: it must be better by the required margin, or may be worse by the tolerance.
+// It returns the champion's value for the report.
 func compare(stage *verdict.Stage, gate config.Gate, value float64, champion *Champion, tolerance Tolerance) (string, *verdict.Problem) {
 	known, ok := champion.Metrics[gate.Metric]
 	if !ok {
@@ -270,8 +269,8 @@ func compare(stage *verdict.Stage, gate config.Gate, value float64, champion *Ch
 		gate.Metric, near(value, &known), was, champion.Version, rounded(better), rounded(demanded))
 }
 
-// demand is by how much a value must be better than the champion's; negative where a loss
-// is tolerated. Relative bounds multiply rather than divide, so that a champion of 0 is no special case.
+// demand returns by how much a value must be better than the champion's; it is negative if a loss is tolerated. Relative
+// limits multiply rather than divide, so that a champion of 0 is not a special case.
 func demand(gate config.Gate, known float64, tolerance Tolerance) float64 {
 	at := func(value *float64) float64 {
 		if value == nil {
@@ -288,7 +287,7 @@ func demand(gate config.Gate, known float64, tolerance Tolerance) float64 {
 	return -max(tolerance.Absolute, tolerance.Relative*math.Abs(known))
 }
 
-// signed shows a change with its sign.
+// signed formats a change with its sign.
 func signed(value float64) string {
 	if text := rounded(value); value < 0 || text == "0" {
 		return text
@@ -310,11 +309,10 @@ func wants(gate config.Gate) string {
 	return strings.Join(parts, " and ")
 }
 
-// number shows a value in full, so that 0.84999 never looks like 0.85.
+// number formats a value in full, so that 0.84999 never looks like 0.85.
 func number(value float64) string { return strconv.FormatFloat(value, 'g', -1, 64) }
 
-// near shows a measured value with four decimals, or more where these would show it on another side of a limit. A nil
-// limit is none.
+// near formats a value with four decimals, or with more if rounding would move it across a limit. A nil limit means none.
 func near(value float64, limits ...*float64) string {
 	for decimals := 4; decimals < 17; decimals++ {
 		shown, err := strconv.ParseFloat(strconv.FormatFloat(value, 'f', decimals, 64), 64)
@@ -328,14 +326,14 @@ func near(value float64, limits ...*float64) string {
 	return number(value)
 }
 
-// rounded shows a value with four decimals at most.
+// rounded formats a value with at most four decimals.
 func rounded(value float64) string {
 	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(value, 'f', 4, 64), "0"), ".")
 }
 
 func percent(value float64) string { return fmt.Sprintf("%.1f %%", 100*value) }
 
-// isNumber reports whether a text is a number that somebody put into quotes.
+// isNumber reports whether a text is a quoted number.
 func isNumber(text string) bool {
 	_, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	return err == nil || errors.Is(err, strconv.ErrRange)

@@ -13,8 +13,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// scoreGolden loads the saved model where nothing of its training is left, and lets it
-// score the golden sample.
+// scoreGolden loads the saved model in a step with nothing else of its training, and makes it score the golden sample.
 func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
 	if format, ok := j.loadable(); ok {
 		return j.load(ctx, format)
@@ -22,10 +21,10 @@ func (j judging) scoreGolden(ctx context.Context) []*verdict.Problem {
 	return j.scoreByCommand(ctx)
 }
 
-// goldenForm is a golden sample as the library of a format scores it.
+// goldenForm is a golden sample in the form that a format's library can score.
 const goldenForm = `{"inputs": [[5.1, 3.5]], "outputs": [0]}`
 
-// goldenNext says how to have a model scored that the library of its format loads.
+// goldenNext is the remedy that makes the format's library score a model.
 func goldenNext(cfg *config.Train, library string) string {
 	name, set := cfg.Golden, ""
 	if name == "" {
@@ -36,7 +35,7 @@ func goldenNext(cfg *config.Train, library string) string {
 		"%s then loads the model in a fresh environment and compares", name, set, library)
 }
 
-// scoreByCommand does so with train.score_command.
+// scoreByCommand scores it with train.score_command.
 func (j judging) scoreByCommand(ctx context.Context) []*verdict.Problem {
 	if j.cfg.Golden == "" || len(j.cfg.ScoreCommand) == 0 {
 		j.stage.Warn(NotScored, "train.golden and train.score_command are not both set")

@@ -16,7 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// training is one training that ended, and what it left.
+// training is a finished training with its outputs.
 type training struct {
 	*session
 	result *runner.Result
@@ -24,11 +24,10 @@ type training struct {
 	left []string
 }
 
-// judging holds a training that ended well against the contract. What it finds goes into the candidate.
+// judging judges a successful training against the contract. Its findings go into the candidate.
 type judging struct{ *training }
 
-// run trains. There is no training when the step could not be run; with one, the problem says that it
-// did not end well.
+// run trains. The training is nil if the step could not run; otherwise a problem means that the training failed.
 func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdict.Problem) {
 	result, err := s.runner.Run(ctx, step)
 	if err != nil {
@@ -44,7 +43,7 @@ func (s *session) run(ctx context.Context, step runner.Step) (*training, *verdic
 	return trained, nil
 }
 
-// obtain trains, or takes what an earlier training left.
+// obtain trains, or uses the outputs of an earlier training.
 func (s *session) obtain(ctx context.Context) (*training, *verdict.Problem) {
 	step := s.step()
 	if s.in.Left == nil {
@@ -70,13 +69,13 @@ func (s *session) obtain(ctx context.Context) (*training, *verdict.Problem) {
 	return taken, nil
 }
 
-// judge holds everything that the training left against the contract.
+// judge judges all outputs of the training against the contract.
 func (j judging) judge(ctx context.Context) []*verdict.Problem {
 	problems := j.judgeModel(ctx)
 	record, problem := j.readRecord(ctx, j.candidate.Artifact.SHA256)
 	problems = append(problems, problem...)
 	j.candidate.Run = record
-	// Before the gates: they say how many guesses the accuracy counts.
+	// Before the gates, because they determine how many guesses the accuracy counts.
 	held := j.judgePredictions(ctx)
 	if record != nil {
 		rows, gateProblems := judgeGates(&j.stage, record, j.cfg.Gates, j.in.Champion, *j.in.Tolerance, j.called)
@@ -87,15 +86,15 @@ func (j judging) judge(ctx context.Context) []*verdict.Problem {
 	problems = append(problems, held...)
 	j.warnUngated()
 	j.fillArtifact()
-	// A model that is refused is not loaded, not even to be scored.
+	// A model that is refused is never loaded, not even to be scored.
 	if j.candidate.Inspection != nil && j.candidate.Inspection.OK() && j.candidate.Artifact.File != "" {
 		problems = append(problems, j.scoreGolden(ctx)...)
 	}
 	return problems
 }
 
-// warnUngated warns when no measurement could have failed the model: by the settings, or since nothing was
-// predicted that the margin could be held against, or since guessing the most frequent class meets the only gate.
+// warnUngated warns if no measurement could have failed the model: because of the settings, because there are no predictions
+// to compare with the margin, or because guessing the most frequent class passes the only gate.
 func (j judging) warnUngated() {
 	scores := j.candidate.Scores
 	guessed := func(g config.Gate) bool {
@@ -118,7 +117,7 @@ func (j judging) warnUngated() {
 	j.stage.Warn(verdict.CodeGatesNone.In(verdict.Train), "%s", why)
 }
 
-// called is a metric's name with what it counts: accuracy of rankings is no plain accuracy.
+// called returns a metric's name with what it counts, because the accuracy of rankings is not a plain accuracy.
 func (j judging) called(metric string) string {
 	if scores := j.candidate.Scores; scores != nil && scores.TopK > 1 && metric == "accuracy" {
 		return scores.called()
@@ -126,7 +125,7 @@ func (j judging) called(metric string) string {
 	return metric
 }
 
-// matching are the files the training left that a glob matches.
+// matching returns the output files that match a glob.
 func (t *training) matching(globs ...string) []string {
 	var found []string
 	for _, name := range t.left {
@@ -139,7 +138,7 @@ func (t *training) matching(globs ...string) []string {
 	return found
 }
 
-// fillArtifact gives the model what its record says.
+// fillArtifact adds what the training recorded to the model.
 func (j judging) fillArtifact() {
 	artifact, record := &j.candidate.Artifact, j.candidate.Run
 	artifact.Data = j.data

@@ -15,11 +15,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// loadDir is where the program that loads a model is in the working directory of a step.
+// loadDir is the directory of the program that loads a model, in a step's working directory.
 const loadDir = "pipeline-load"
 
-// loadable is the format of a model that the pipeline itself loads and scores. A file of Keras says
-// what it needs, so that the application's own command is enough to load it.
+// loadable is a model format that the pipeline itself loads and scores. For a Keras file the application's own command is
+// enough, because the file states everything it needs.
 func (j judging) loadable() (modelfile.Format, bool) {
 	format, ok := formats.Named(j.candidate.Artifact.Format)
 	return format, ok && (!j.byCommand() || format.Name != kerasfile.Format.Name)
@@ -28,9 +28,9 @@ func (j judging) loadable() (modelfile.Format, bool) {
 // byCommand reports whether the application scores the golden sample itself.
 func (s *session) byCommand() bool { return len(s.cfg.ScoreCommand) > 0 }
 
-// load loads the model with the library of its format, where nothing of its training is left but
-// the environment, and lets it score the golden sample: the application's own command does that
-// where there is one, and otherwise the program that loads the model.
+// load loads the model with its format's library, in a step with nothing of its training but the environment, and makes it
+// score the golden sample: with the application's own command if there is one, and otherwise with the program that loads the
+// model.
 func (j judging) load(ctx context.Context, format modelfile.Format) []*verdict.Problem {
 	artifact := &j.candidate.Artifact
 	golden := ""
@@ -58,13 +58,13 @@ func (j judging) load(ctx context.Context, format modelfile.Format) []*verdict.P
 	if j.byCommand() {
 		return j.scoreByCommand(ctx)
 	}
-	if golden == "" && result.ExitCode == 0 { // else nothing here can load it, which is told
+	if golden == "" && result.ExitCode == 0 { // otherwise nothing here can load it, which is reported
 		j.stage.WarnNext(NotScored, goldenNext(&j.cfg, format.Library), "the training left no golden sample")
 	}
 	return nil
 }
 
-// judgeLoad adds what loading found to the stage.
+// judgeLoad adds the result of loading to the stage.
 func (j judging) judgeLoad(result *runner.Result, golden, said string) *verdict.Problem {
 	scored := golden != "" && (result.ExitCode == 0 || result.ExitCode == modelfile.ExitDiffers)
 	loads := !result.TimedOut && slices.Contains([]int{0, modelfile.ExitDiffers, modelfile.ExitNoGolden}, result.ExitCode)
@@ -100,7 +100,7 @@ func (j judging) judgeLoad(result *runner.Result, golden, said string) *verdict.
 	return nil
 }
 
-// loadedSaid is the line that says what was loaded, whatever was said after it.
+// loadedSaid returns the line that says what was loaded, whatever follows it.
 func loadedSaid(output string) string {
 	said := ""
 	for line := range strings.Lines(output) {
@@ -111,12 +111,12 @@ func loadedSaid(output string) string {
 	return clip(said, 300)
 }
 
-// loadSaid is what the program that loads models said last.
+// loadSaid returns the last message of the program that loads models.
 func loadSaid(result *runner.Result) string {
 	return clip(modelfile.LoadSaid(result.Stdout+"\n"+result.Stderr), 300)
 }
 
-// loadStep loads the model that the mounts bring.
+// loadStep returns the step that loads the model in the mounts.
 func (s *session) loadStep(format modelfile.Format, artifact *model.Artifact, golden string, mounts ...runner.Mount) runner.Step {
 	inputs := append([]runner.Mount{s.inputs[0]}, mounts...)
 	inputs = append(inputs, runner.Mount{Path: loadDir, Files: s.runner.NewFiles(format.Programs())})

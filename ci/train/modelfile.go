@@ -22,7 +22,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// judgeModel finds the model's files, exports and inspects them.
+// judgeModel finds the model's files, exports them and inspects them.
 func (j judging) judgeModel(ctx context.Context) []*verdict.Problem {
 	models := j.matching(j.cfg.Model)
 	if len(models) != 1 {
@@ -39,7 +39,7 @@ func (j judging) judgeModel(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{problem}
 	}
 	artifact.Files, artifact.Dir = files, filepath.Join(j.in.WorkDir, "model")
-	// What an earlier call left there is not this model's.
+	// Files left by an earlier call do not belong to this model.
 	if err := os.RemoveAll(artifact.Dir); err != nil {
 		return []*verdict.Problem{verdict.Problemf(RunnerFailed, "clear the directory for the model: %v", err)}
 	}
@@ -80,8 +80,7 @@ func (j judging) judgeModel(ctx context.Context) []*verdict.Problem {
 	return report.Problems
 }
 
-// inspection is what the contract allows of a model file in a directory with the files that
-// travel with it.
+// inspection returns what the contract allows in a model file that is in a directory with its companion files.
 func (s *session) inspection(dir string) (modelfile.Options, error) {
 	options := modelfile.Options{
 		Format: s.cfg.Format, Loader: s.cfg.Loader, AllowLayers: s.cfg.AllowLayers, AllowDomains: s.cfg.AllowDomains,
@@ -105,10 +104,10 @@ func (s *session) inspection(dir string) (modelfile.Options, error) {
 	return options, nil
 }
 
-// maxModel and maxArtifact bound the files that are exported, before they are.
+// maxModel and maxArtifact limit the files before they are exported.
 var maxModel, maxArtifact int64 = formats.MaxBytes, 1 << 30
 
-// tooLarge measures the model's files where the training left them.
+// tooLarge checks the sizes of the model's files before they are exported.
 func (t *training) tooLarge(ctx context.Context, file string, paths []string) *verdict.Problem {
 	sizes := make([]int64, len(paths))
 	group, inner := errgroup.WithContext(ctx)
@@ -139,17 +138,17 @@ func (t *training) tooLarge(ctx context.Context, file string, paths []string) *v
 	return nil
 }
 
-// generated is a folder that MLflow names anew in each run: the ID of the run or of the model.
+// generated matches directories that MLflow names after the ID of a run or model, so that the name changes each time.
 var generated = regexp.MustCompile(`(^|/)(?:m-)?[0-9a-f]{32}\b`)
 
-// noModel says why there is not one model.
+// noModel explains why there is not exactly one model.
 func (t *training) noModel(ctx context.Context, models []string) *verdict.Problem {
 	if len(models) > 1 {
 		return verdict.Problemf(ModelAmbiguous, "%s matches %d files: %s", t.cfg.Model, len(models), clip(strings.Join(models, ", "), 300))
 	}
 	problem := verdict.Problemf(NoModel, "%s ended with exit code 0 and left no file that matches %s", strings.Join(t.command, " "),
 		t.cfg.Model)
-	// The model in the source was hidden from the training; it is named, not used.
+	// The model in the source was hidden from the training; it is mentioned, not used.
 	if committed, err := t.in.Source.Filter([]string{t.cfg.Model}, nil).List(ctx); err == nil && len(committed) > 0 {
 		problem = verdict.Problemf(StaleModel, "the training left no model; %s in the source is from an earlier one", committed[0])
 	}
@@ -176,7 +175,7 @@ func (t *training) noModel(ctx context.Context, models []string) *verdict.Proble
 	return problem
 }
 
-// savedModel is the folder of a SavedModel, if there is one and no other model.
+// savedModel returns the directory of a SavedModel, if there is one and no other model.
 func savedModel(left []string) string {
 	at := slices.IndexFunc(left, func(name string) bool { return path.Base(name) == "saved_model.pb" })
 	if at < 0 || slices.ContainsFunc(left, func(name string) bool { return path.Ext(name) != ".pb" }) {
@@ -185,7 +184,7 @@ func savedModel(left []string) string {
 	return path.Dir(left[at])
 }
 
-// otherModels are what the training left that looks like a model, also where nothing was expected.
+// otherModels lists outputs that look like models, wherever they are.
 func (t *training) otherModels() []string {
 	found := slices.DeleteFunc(slices.Concat(t.left, t.result.Made), func(name string) bool {
 		_, ok := formats.LooksLikeModel(name)
@@ -195,10 +194,10 @@ func (t *training) otherModels() []string {
 	return slices.Compact(found)
 }
 
-// golden is the golden sample among what the training left.
+// golden returns the golden sample among the outputs.
 func (t *training) golden() []string { return t.matching(t.cfg.Golden) }
 
-// flat puts files of the training's outputs into one folder, under their base names.
+// flat copies output files into one directory, under their base names.
 func (t *training) flat(paths []string) (runner.Files, []string, *verdict.Problem) {
 	files := t.runner.NewFiles(nil)
 	byName, byDir := map[string]string{}, map[string][]string{}

@@ -17,39 +17,39 @@ import (
 )
 
 const (
-	// minSupport is from how many held-out examples on a class must be named at least
-	// once: of fewer, none may be found by chance alone.
+	// minSupport is the number of held-out examples from which at least one of a class must be found. With fewer, none may be
+	// found by chance.
 	minSupport = 5
 	maxClasses = 10_000
 	bins       = 10
 )
 
-// Scores are measured by this program from the held-out predictions that the training
-// exported, so that they do not rest on what the training says of itself.
+// Scores are measured by this program from the held-out predictions that the training exported, so that they do not rely on
+// what the training reports.
 type Scores struct {
 	// Labels are the names of the classes.
 	Labels []string `json:"labels"`
 	// Examples is how many predictions there are.
 	Examples int `json:"examples"`
-	// TopK is how many guesses count: 1, or k where the task is to rank the next event.
+	// TopK is how many guesses count: 1, or k if the task is to rank the next event.
 	TopK int `json:"top_k"`
 	// Accuracy is the share of examples whose true class is among the first TopK guesses.
 	Accuracy float64 `json:"accuracy"`
-	// Top1 is the share of examples whose first guess is right; equal to Accuracy when TopK is 1.
+	// Top1 is the share of examples whose first guess is right, which equals Accuracy if TopK is 1.
 	Top1 float64 `json:"top1"`
 	// Baseline is the accuracy of always guessing the TopK most frequent classes.
 	Baseline float64 `json:"baseline"`
-	// Classes has a row for each class that is there or was guessed.
+	// Classes has a row for each class that occurs or was guessed.
 	Classes []ClassScore `json:"classes"`
 	// Confusion counts examples by true class (row) and first guess (column), by label.
 	Confusion [][]int `json:"confusion"`
-	// Calibration compares the model's confidence with its accuracy; empty without scores.
+	// Calibration compares the model's confidence with its accuracy; empty without confidences.
 	Calibration []Bin `json:"calibration,omitempty"`
-	// CalibrationError is the expected calibration error; 0 without scores.
+	// CalibrationError is the expected calibration error; 0 without confidences.
 	CalibrationError float64 `json:"calibration_error"`
 }
 
-// called names the accuracy by what it counts: "accuracy", or "top-3 accuracy".
+// called names the accuracy: "accuracy" or "top-3 accuracy".
 func (s *Scores) called() string {
 	if s.TopK > 1 {
 		return fmt.Sprintf("top-%d accuracy", s.TopK)
@@ -184,7 +184,7 @@ func scores(value any, rows, columns int) ([][]float64, error) {
 		}
 		for j, v := range row {
 			p, ok := v.(float64)
-			if !ok || p < 0 || p > 1.0001 { // rounding of a softmax
+			if !ok || p < 0 || p > 1.0001 { // rounding errors of a softmax
 				return nil, fmt.Errorf("y_score[%d][%d] is %v, not a probability", i, j, v)
 			}
 			table[i] = append(table[i], p)
@@ -247,8 +247,8 @@ func (p *predictions) measure() *Scores {
 	return s
 }
 
-// calibrate bins the examples by the model's confidence in its first guess
-// (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
+// calibrate groups the examples by the model's confidence in its first guess (Guo et al., On Calibration of Modern Neural
+// Networks, ICML 2017).
 func (s *Scores) calibrate(p *predictions) {
 	all := make([]Bin, bins)
 	for i, row := range p.score {
@@ -271,7 +271,7 @@ func (s *Scores) calibrate(p *predictions) {
 	}
 }
 
-// missed are the classes with enough examples of which none was found.
+// missed returns the classes with enough examples of which none was found.
 func (s *Scores) missed() []string {
 	var names []string
 	for _, c := range s.Classes {
@@ -282,7 +282,7 @@ func (s *Scores) missed() []string {
 	return names
 }
 
-// present counts the classes that the held-out set holds.
+// present counts the classes in the held-out set.
 func (s *Scores) present() int {
 	n := 0
 	for _, c := range s.Classes {
@@ -334,7 +334,7 @@ func (j judging) judgePredictions(ctx context.Context) []*verdict.Problem {
 	return problems
 }
 
-// agree compares a logged metric with what the predictions give. Four decimals must agree.
+// agree compares a logged metric with the measured one, to four decimals.
 func (j judging) agree(name string, measured float64) []*verdict.Problem {
 	if j.candidate.Run == nil {
 		return nil
@@ -347,7 +347,7 @@ func (j judging) agree(name string, measured float64) []*verdict.Problem {
 		j.candidate.Run.Source, near(measured, &logged))}
 }
 
-// judgeLoggedBaseline falls back on the baseline that the training logged.
+// judgeLoggedBaseline uses the baseline that the training logged.
 func (j judging) judgeLoggedBaseline(why string) []*verdict.Problem {
 	j.stage.Warn(NoPredictions, "%s: baseline and recall cannot be measured", why)
 	if j.candidate.Run == nil {

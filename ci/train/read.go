@@ -15,12 +15,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// readRecord reads what the training wrote down about a model: the declared file of metrics, the
-// MLflow run, or both.
+// readRecord reads what the training recorded about a model: the declared metrics file, the MLflow run, or both.
 func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, []*verdict.Problem) {
 	run, problem := t.readRun(ctx, sha256)
 	var problems []*verdict.Problem
-	// With a file of metrics an MLflow run is welcome but not demanded.
+	// With a metrics file, an MLflow run is optional.
 	if problem != nil && (t.cfg.Metrics == "" || problem.Code.Name != RunMissing.Name) {
 		if problem.Code.Name == RunMissing.Name {
 			problem.Next = metricsNext(&t.cfg)
@@ -59,14 +58,13 @@ func (t *training) readRecord(ctx context.Context, sha256 string) (*RunRecord, [
 	return record, problems
 }
 
-// metricsName is how a file of metrics is usually called.
+// metricsName matches the usual names of metrics files.
 var metricsName = regexp.MustCompile(`(?i)metric|score|result|eval`)
 
-// otherJSON are the JSON files of the training that nothing of the contract names, those first whose name says that
-// they hold what was measured.
+// otherJSON returns the JSON outputs that the contract does not mention, those named like metrics first.
 func (t *training) otherJSON() []string {
 	known := t.matching(t.cfg.Model, t.cfg.Predictions, t.cfg.Golden)
-	beside := t.matching(t.cfg.Artifacts...) // by default all JSON files beside the model, its metrics among them
+	beside := t.matching(t.cfg.Artifacts...) // by default all JSON files beside the model, including its metrics
 	var likely, others []string
 	for _, name := range t.result.Made {
 		switch {
@@ -80,7 +78,7 @@ func (t *training) otherJSON() []string {
 	return append(likely, others...)
 }
 
-// metricsNext says how a training without MLflow hands its metrics over, with those that are gated.
+// metricsNext returns the remedy that lets a training without MLflow hand over its metrics, with those that have gates.
 func metricsNext(cfg *config.Train) string {
 	var pairs []string
 	for _, gate := range cfg.Gates {
@@ -93,7 +91,7 @@ func metricsNext(cfg *config.Train) string {
 		"it log an MLflow run: MLFLOW_TRACKING_URI is set for it", strings.Join(pairs, ", "), beside(cfg.Model, "metrics.json"))
 }
 
-// beside is a file's path in the folder of the model, or in the part of it that is no pattern.
+// beside returns a path in the model's directory, or in the part of that path before any pattern.
 func beside(model, name string) string {
 	var folder []string
 	for _, part := range strings.Split(path.Dir(model), "/") {
@@ -105,8 +103,8 @@ func beside(model, name string) string {
 	return path.Join(append(folder, name)...)
 }
 
-// readRun exports the MLflow store in a step of its own, in the same environment: the
-// training then runs exactly the declared command, and a changed export does not train again.
+// readRun exports the MLflow store in a separate step in the same environment. So the training runs exactly the declared
+// command, and a change of the export does not repeat it.
 func (t *training) readRun(ctx context.Context, sha256 string) (*RunRecord, *verdict.Problem) {
 	if _, err := t.result.Outputs.Read(ctx, store, 0); errors.Is(err, fs.ErrNotExist) {
 		return nil, verdict.Problemf(RunMissing, "the training wrote nothing to MLFLOW_TRACKING_URI (sqlite:///%s)", store)

@@ -16,22 +16,20 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// RunRecord is what the training wrote down about itself: an MLflow run, a file of
-// metrics, or both.
+// RunRecord is what the training recorded about itself: an MLflow run, a metrics file, or both.
 type RunRecord struct {
-	// ID, Name, Experiment and Status are the MLflow run's; empty when there is only a file.
+	// ID, Name, Experiment and Status are those of the MLflow run; empty if there is only a file.
 	ID, Name, Experiment, Status string
-	// Ran is how long the run took by its own clock; 0 when unknown.
+	// Ran is the run's duration by its own clock; 0 if unknown.
 	Ran time.Duration
-	// Source says where the final metrics come from, for messages.
+	// Source names the source of the final metrics, for messages.
 	Source string
-	// Metrics are the final values. Those that are no finite numbers are in Invalid,
-	// with what was logged instead.
+	// Metrics are the final values. Invalid has the metrics that are not finite, with the logged text.
 	Metrics map[string]float64
 	Invalid map[string]string
-	// nested are the numbers of a metrics file that lie one level too deep, by their names with a dot.
+	// nested are numbers of a metrics file that are one level too deep, by dotted name.
 	nested []string
-	// History has every finite logged point; Gaps counts those that were not finite.
+	// History has every finite logged point; Gaps counts the others.
 	History map[string][]model.Point
 	Gaps    map[string]int
 	// Params and Tags are as logged.
@@ -45,10 +43,10 @@ func newRecord() *RunRecord {
 	}
 }
 
-// maxPoints bounds the history of one metric.
+// maxPoints limits the history of one metric.
 const maxPoints = 1_000_000
 
-// parseExport reads what export_run.py wrote.
+// parseExport reads the output of export_run.py.
 func parseExport(content []byte) ([]*RunRecord, error) {
 	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10, Values: 20_000_000})
 	if err != nil {
@@ -108,8 +106,7 @@ func parseRun(run map[string]any) (*RunRecord, error) {
 	return record, nil
 }
 
-// addHistory adds a metric's logged points; the last one by step, then by time, is its
-// final value, as MLflow has it.
+// addHistory adds a metric's logged points. The last one by step, then by time, is the final value, as in MLflow.
 func (r *RunRecord) addHistory(name string, points []any) error {
 	type logged struct {
 		step, timestamp float64
@@ -150,7 +147,7 @@ func (r *RunRecord) addHistory(name string, points []any) error {
 	return nil
 }
 
-// texts turns an object of scalars into texts.
+// texts converts an object of scalars to strings.
 func texts(value any) map[string]string {
 	found := map[string]string{}
 	object, _ := value.(map[string]any)
@@ -167,8 +164,8 @@ func texts(value any) map[string]string {
 	return found
 }
 
-// chooseRun finds the run of the model among all the runs that the training logged.
-// Runs nested below another one are parts of it, such as the trials of a search.
+// chooseRun finds the model's run among all logged runs. Nested runs are parts of another one, such as the trials of a
+// search.
 func chooseRun(records []*RunRecord, sha256 string) (*RunRecord, *verdict.Problem) {
 	var top, named []*RunRecord
 	for _, r := range records {
@@ -205,11 +202,10 @@ func chooseRun(records []*RunRecord, sha256 string) (*RunRecord, *verdict.Proble
 	return chosen, nil
 }
 
-// parseMetricsFile reads a file of metrics: the numbers at its top level are the final
-// values; "history" (a list of objects with a number for each metric, or as Keras has it
-// a list of numbers for each metric), "params" and "tags" are taken if they are there.
+// parseMetricsFile reads a metrics file. Numbers at its top level are the final values; "history" (a list of objects with a
+// number per metric, or, as in Keras, a list of numbers per metric), "params" and "tags" are optional.
 func parseMetricsFile(name string, content []byte) (*RunRecord, *verdict.Problem) {
-	content = bytes.TrimPrefix(content, []byte("\ufeff")) // editors and shells of Windows write one
+	content = bytes.TrimPrefix(content, []byte("\ufeff")) // some editors and shells on Windows write one
 	value, err := strictjson.Parse(content, strictjson.Limits{Depth: 10})
 	if err != nil {
 		if fault := (*strictjson.Error)(nil); asFault(err, &fault) && fault.NotFinite {
@@ -261,7 +257,7 @@ func parseMetricsFile(name string, content []byte) (*RunRecord, *verdict.Problem
 	return record, nil
 }
 
-// addRows adds a history given as one object for each epoch, or as one list for each metric.
+// addRows adds a history with one object per epoch, or one list per metric.
 func (r *RunRecord) addRows(file string, history any) *verdict.Problem {
 	if history == nil {
 		return nil
@@ -300,7 +296,7 @@ func (r *RunRecord) addRows(file string, history any) *verdict.Problem {
 	return nil
 }
 
-// addColumns adds a history in the form of Keras's History.history: what is no list of numbers is a gap.
+// addColumns adds a history in the form of Keras's History.history. Anything that is not a list of numbers is a gap.
 func (r *RunRecord) addColumns(file string, history map[string]any) *verdict.Problem {
 	for _, key := range slices.Sorted(maps.Keys(history)) {
 		values, ok := history[key].([]any)
@@ -318,7 +314,7 @@ func (r *RunRecord) addColumns(file string, history map[string]any) *verdict.Pro
 	return nil
 }
 
-// merge gives the record of a metrics file what only the MLflow run has.
+// merge adds what only the MLflow run has to the record of a metrics file.
 func (r *RunRecord) merge(run *RunRecord) {
 	r.ID, r.Name, r.Experiment, r.Status, r.Ran = run.ID, run.Name, run.Experiment, run.Status, run.Ran
 	r.Source += " and " + run.Source
@@ -333,14 +329,14 @@ func (r *RunRecord) merge(run *RunRecord) {
 		}
 	}
 	for key, points := range run.History {
-		if len(points) >= len(r.History[key]) { // the run's points carry timestamps
+		if len(points) >= len(r.History[key]) { // the run's points have timestamps
 			r.History[key] = points
 			r.Gaps[key] = run.Gaps[key]
 		}
 	}
 }
 
-// judgeRecord checks what is not a gate: that the record is of this model, and that its curves are finite.
+// judgeRecord checks that the record belongs to this model and that its curves are finite.
 func (j judging) judgeRecord(record *RunRecord) []*verdict.Problem {
 	for _, name := range slices.Sorted(maps.Keys(record.Gaps)) {
 		if record.Gaps[name] > 0 {

@@ -25,7 +25,7 @@ const (
 	labelWidth                              = 48
 )
 
-// report adds evidence, charts and files for whatever is known, after passing and failing alike.
+// report adds evidence, charts and files for everything that is known, whether the stage passed or failed.
 func (s *session) report() {
 	s.stage.Add("command", strings.Join(s.command, " "))
 	s.stage.Add("model in production", s.incumbent())
@@ -73,7 +73,7 @@ func (s *session) evidence(c *Candidate) {
 	}
 }
 
-// facts are what a model file tells, in lines.
+// facts describes a model file in lines.
 func facts(i *modelfile.Report) []modelfile.Fact {
 	all := slices.Clone(i.Facts)
 	for name, tensors := range map[string][]modelfile.Tensor{"model inputs": i.Inputs, "model outputs": i.Outputs} {
@@ -92,7 +92,7 @@ func facts(i *modelfile.Report) []modelfile.Fact {
 	return all
 }
 
-// incumbent says what the model was compared with.
+// incumbent describes what the model was compared with.
 func (s *session) incumbent() string {
 	switch {
 	case s.in.Champion != nil:
@@ -106,8 +106,8 @@ func (s *session) incumbent() string {
 	return "none known, and no registry to ask: this counts as the first"
 }
 
-// leakage counts the validation and test sequences that are also in the training set.
-// For logs this is a fact and no fault: a healthy start of an instance looks like any other.
+// leakage counts validation and test sequences that are also in the training set. For logs this is not necessarily a fault: a
+// healthy start of an instance looks like any other.
 func leakage(record *RunRecord) string {
 	var parts []string
 	for _, set := range []string{"validation", "test"} {
@@ -132,7 +132,7 @@ func (c *Candidate) gateBlocks() []verdict.Block {
 	for _, row := range c.gates {
 		table.Rows = append(table.Rows, []string{row.metric, row.value, row.want, either(row.champion, "-"), row.outcome})
 	}
-	// The report lists all gates: this table is of use where there is something to compare with.
+	// The report lists all gates; this table is only useful if there is a champion to compare with.
 	compared := slices.ContainsFunc(c.gates, func(row gateRow) bool { return row.champion != "" })
 	return []verdict.Block{{Title: "Gates of the model", Table: table, Summary: compared}}
 }
@@ -189,7 +189,7 @@ func bySupport(scores *Scores) []ClassScore {
 	return classes
 }
 
-// heat is the confusion matrix, the most frequent classes only when there are many.
+// heat returns the confusion matrix, limited to the most frequent classes.
 func heat(scores *Scores) *verdict.HeatMap {
 	var kept []int
 	for i, label := range scores.Labels {
@@ -238,7 +238,7 @@ func heat(scores *Scores) *verdict.HeatMap {
 	return h
 }
 
-// lossLike are the metrics that share the axis of a loss.
+// lossLike are the metrics that share an axis with the loss.
 var lossLike = regexp.MustCompile(`(?i)(^|_)(loss|error|mse|mae|rmse|perplexity)($|_)`)
 
 func (c *Candidate) curveBlocks() []verdict.Block {
@@ -267,7 +267,7 @@ func (c *Candidate) curveBlocks() []verdict.Block {
 		if len(chart.series) == 0 {
 			continue
 		}
-		// The plain names are the ones people look for; the long ones are parts of them.
+		// Short names are the ones people look for; longer names contain them.
 		sort.SliceStable(chart.series, func(i, j int) bool { return len(chart.series[i].Name) < len(chart.series[j].Name) })
 		blocks = append(blocks, verdict.Block{
 			Title: chart.title, Lines: &verdict.LineChart{X: "epoch", Y: chart.y, Series: chart.series[:min(len(chart.series), maxSeries)]},
@@ -276,7 +276,7 @@ func (c *Candidate) curveBlocks() []verdict.Block {
 	return blocks
 }
 
-// curve is a metric's history with at most maxPlotted points, the last one among them.
+// curve returns at most maxPlotted points of a metric's history, including the last one.
 func curve(name string, points []model.Point) verdict.Series {
 	series := verdict.Series{Name: name}
 	stride := (len(points) + maxPlotted - 1) / maxPlotted
@@ -319,7 +319,7 @@ func pairs(title string, values map[string]string) *verdict.Table {
 	return table
 }
 
-// measured is train/metrics.json: what was measured, for machines.
+// measured returns train/metrics.json: the measurements for machines.
 type measured struct {
 	Source  string                   `json:"source,omitempty"`
 	RunID   string                   `json:"run_id,omitempty"`
@@ -333,8 +333,8 @@ type measured struct {
 	History map[string][]model.Point `json:"history"`
 }
 
-// files adds the model card and the measurements to the report directory.
-// metrics.json is there after every training, so that asking for it never fails for the wrong reason.
+// files adds the model card and the measurements to the report directory. metrics.json exists after every training, so that
+// asking for it never fails for an unrelated reason.
 func (s *session) files(c *Candidate) {
 	if c == nil {
 		c = &Candidate{}
@@ -346,7 +346,7 @@ func (s *session) files(c *Candidate) {
 		m.Status, m.Tags = c.Run.Status, c.Run.Tags
 	}
 	content, err := json.MarshalIndent(m, "", "  ")
-	if err != nil { // only finite numbers and texts are in it
+	if err != nil { // it contains only finite numbers and strings
 		s.stage.Blocks = append(s.stage.Blocks, verdict.Block{Title: "metrics.json", Text: fmt.Sprintf("could not be written: %v", err)})
 	} else {
 		s.stage.Files = append(s.stage.Files, verdict.ReportFile{Path: "train/metrics.json", Content: append(content, '\n')})
@@ -356,7 +356,7 @@ func (s *session) files(c *Candidate) {
 	}
 }
 
-// goldenOutcome says what the score command found, in its own words when they are JSON.
+// goldenOutcome describes the result of the score command, in its own words if they are JSON.
 func goldenOutcome(result *runner.Result) string {
 	for _, line := range slices.Backward(safetext.LastLines(result.Stdout, 20)) {
 		var said struct {

@@ -27,18 +27,17 @@ import (
 var exportScript []byte
 
 const (
-	// dataDir is where the data set is placed in the working directory.
+	// dataDir is the directory of the data set, in the working directory.
 	dataDir = "pipeline-data"
-	// store is the MLflow store of the training, in its working directory: it belongs
-	// to this one training, and nothing of another can be in it.
+	// store is the MLflow store of the training, in its working directory, so that it contains only this training.
 	store      = "mlflow.db"
 	scriptFile = "export_run.py"
 	exportFile = "mlflow-runs.json"
-	// exportLimit bounds reading the store.
+	// exportLimit limits the time to read the store.
 	exportLimit = 5 * time.Minute
 	// exitData is EX_DATAERR of sysexits.h: "the input data was incorrect".
 	exitData = 65
-	// maxExport, maxMetrics and maxPredictions bound what is read into memory.
+	// maxExport, maxMetrics and maxPredictions limit what is read into memory.
 	maxExport, maxMetrics, maxPredictions = 256 << 20, 16 << 20, 256 << 20
 )
 
@@ -56,11 +55,11 @@ type session struct {
 	inputs  []runner.Mount
 	command []string
 	trained *training
-	// data says what was trained on.
+	// data describes the data set.
 	data string
-	// asked says who was asked for the model in production.
+	// asked says where the model in production was looked up.
 	asked string
-	// notAsked is why nobody was.
+	// notAsked is why it was not looked up.
 	notAsked string
 }
 
@@ -77,8 +76,8 @@ func newSession(r runner.Runner, in Input) *session {
 	return &session{runner: r, in: in, cfg: in.Config.Train, stage: verdict.Stage{Name: verdict.Train}}
 }
 
-// train runs the steps and returns all problems found. Each step that the next one
-// stands on ends it; whatever can still be judged is judged.
+// train runs the steps and returns all problems. A step that a later one depends on ends the stage; everything that can still
+// be judged is judged.
 func (s *session) train(ctx context.Context) []*verdict.Problem {
 	problems := s.describe(ctx)
 	if problem := s.findChampion(ctx); problem != nil {
@@ -111,7 +110,7 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 			s.stage.Warn(f.Code, "%s", f.Cause)
 		}
 		problem.Next = cmp.Or(s.project.MissingNext(result.Stderr), problem.Next)
-		// The run's status and curves still help to find out why.
+		// The run's status and curves still help to find the cause.
 		record, _ := trained.readRun(ctx, "")
 		s.candidate = &Candidate{Run: record}
 		if len(hosts) > 0 {
@@ -125,14 +124,14 @@ func (s *session) train(ctx context.Context) []*verdict.Problem {
 	}
 	s.candidate = &Candidate{}
 	problems = judging{trained}.judge(ctx)
-	// A model that does not pass need not be trained again to say so.
+	// A model that does not pass its gates is not trained again for comparison.
 	if s.in.Twice && len(problems) == 0 {
 		problems = s.trainAgain(ctx)
 	}
 	return problems
 }
 
-// findChampion asks for the model in production, unless the input names it.
+// findChampion looks for the model in production, unless the input has it.
 func (s *session) findChampion(ctx context.Context) *verdict.Problem {
 	switch {
 	case s.in.Champion != nil:
@@ -153,7 +152,7 @@ func (s *session) findChampion(ctx context.Context) *verdict.Problem {
 	return comparableWith(s.in.Champion, s.cfg.Gates)
 }
 
-// describe makes the training's environment, inputs and command.
+// describe prepares the training's environment, inputs and command.
 func (s *session) describe(ctx context.Context) []*verdict.Problem {
 	var problems []*verdict.Problem
 	if len(s.cfg.Command) == 0 || s.cfg.Model == "" || !doublestar.ValidatePattern(s.cfg.Model) {
@@ -163,8 +162,7 @@ func (s *session) describe(ctx context.Context) []*verdict.Problem {
 	problems = append(problems, problem...)
 	s.command = append(slices.Clone(s.cfg.Command), arguments...)
 	source := s.in.Source.Filter(nil, s.in.Config.Exclude)
-	// What the training is to leave must not be there before: whatever is there
-	// afterwards is then newer than the start.
+	// Outputs must not exist before the training: whatever exists afterwards is then new.
 	leaves := []string{s.cfg.Model, s.cfg.Metrics, s.cfg.Predictions, store}
 	excluded := slices.Concat(s.cfg.Inputs.Exclude, slices.DeleteFunc(leaves, func(glob string) bool { return glob == "" }))
 	s.inputs = []runner.Mount{{Path: ".", Files: source.Filter(s.cfg.Inputs.Include, excluded)}}
@@ -189,7 +187,7 @@ func (s *session) describe(ctx context.Context) []*verdict.Problem {
 	return problems
 }
 
-// useData places the data set and adds the arguments that name it.
+// useData adds the data set and the arguments that name it.
 func (s *session) useData(ctx context.Context) *verdict.Problem {
 	names, err := s.in.Data.List(ctx)
 	if err != nil {
@@ -222,7 +220,7 @@ func (s *session) useData(ctx context.Context) *verdict.Problem {
 
 var parameterName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
 
-// parameters turns parameters into arguments. All bad ones are named at once.
+// parameters converts parameters to arguments. All invalid ones are reported at once.
 func parameters(params map[string]string) (arguments []string, problems []*verdict.Problem) {
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		value := params[name]
@@ -240,15 +238,15 @@ func parameters(params map[string]string) (arguments []string, problems []*verdi
 	return arguments, problems
 }
 
-// warnNetwork says once when a step that was to have no network may have had one.
+// warnNetwork warns once if a step that should have had no network may have had one.
 func (s *session) warnNetwork(result *runner.Result) {
 	if result.NetworkOpen && !slices.ContainsFunc(s.stage.Warnings, func(w verdict.Finding) bool { return w.Code == NetworkOpen.Name }) {
 		s.stage.Warn(NetworkOpen, "the training ran without being cut off from the network")
 	}
 }
 
-// vars is the environment of every step of the stage. The configuration adds to it, but
-// cannot point the training at a store or credentials outside.
+// vars is the environment of all steps of the stage. The configuration adds to it, but cannot point the training to an
+// external store or to credentials.
 func (s *session) vars() map[string]string {
 	threads := strconv.Itoa(s.in.Threads)
 	vars := map[string]string{
@@ -260,7 +258,7 @@ func (s *session) vars() map[string]string {
 	if s.cfg.Deterministic {
 		vars["TF_DETERMINISTIC_OPS"] = "1"
 		if s.cfg.GPU {
-			// What TensorFlow before 2.8 and cuBLAS, which PyTorch uses, need besides.
+			// Required by TensorFlow before 2.8, and by cuBLAS, which PyTorch uses.
 			vars["TF_CUDNN_DETERMINISTIC"], vars["CUBLAS_WORKSPACE_CONFIG"] = "1", ":4096:8"
 		}
 	}
@@ -272,7 +270,7 @@ func (s *session) vars() map[string]string {
 	return vars
 }
 
-// step is the training.
+// step returns the training step.
 func (s *session) step() runner.Step {
 	outputs := []string{store}
 	for _, glob := range slices.Concat([]string{s.cfg.Model, s.cfg.Metrics, s.cfg.Predictions, s.cfg.Golden}, s.cfg.Artifacts) {
@@ -288,7 +286,7 @@ func (s *session) step() runner.Step {
 	}))
 }
 
-// base is the file or directory that holds everything a glob can match.
+// base returns the file or directory that contains everything a glob can match.
 func base(glob string) string {
 	if dir, pattern := doublestar.SplitPattern(glob); strings.ContainsAny(pattern, `*?[{\`) {
 		return dir
@@ -296,11 +294,11 @@ func base(glob string) string {
 	return path.Clean(glob)
 }
 
-// otherFlags is how argparse, click and others refuse a flag.
+// otherFlags matches the messages of argparse, click and others about unknown options.
 var otherFlags = regexp.MustCompile(`(?i)unrecognized arguments:|no such option:|` +
 	`unknown (?:option|flag|argument)|unexpected (?:extra )?argument|Could not consume arg`)
 
-// trainingEnded is the problem of a training that did not end well.
+// trainingEnded returns the problem of a failed training.
 func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	code := TrainFailed
 	switch {
@@ -325,10 +323,10 @@ func (s *session) trainingEnded(result *runner.Result) *verdict.Problem {
 	return problem
 }
 
-// tracking is the address of an MLflow server in the error of a request to it.
+// tracking matches the address of an MLflow server in a failed request.
 var tracking = regexp.MustCompile(`(https?://[^\s/]+)/api/2\.0/mlflow/`)
 
-// ownTracking is the remedy of a training that logs to a server of its own choice, which it cannot reach.
+// ownTracking is the remedy for a training that logs to its own server, which it cannot reach.
 func ownTracking(said string) string {
 	m := tracking.FindStringSubmatch(said)
 	if m == nil {

@@ -1,7 +1,6 @@
-// Package train is the train stage: it runs the training command in an environment
-// made from lock files, and judges what the training left behind. A model leaves the
-// stage only when it opens, is what the contract says, measures up to its gates, beats
-// guessing, is not worse than the model in production, and scores the same once reloaded.
+// Package train is the train stage. It runs the training command in an environment made from lock files, and judges the
+// outputs. A model only leaves the stage if it can be opened, matches the contract, passes its gates, beats guessing, is not
+// worse than the model in production, and scores the same after it is reloaded.
 package train
 
 import (
@@ -17,43 +16,41 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Input is what the stage works on.
+// Input are the arguments of the stage.
 type Input struct {
 	// Config is the effective configuration.
 	Config config.Config
 	// Source is the application's tree.
 	Source runner.Files
-	// Data is a data set to train on; nil trains on what the application brings.
+	// Data is the data set to train on; nil uses the application's own.
 	Data runner.Files
-	// Params are added to the training command as --key value, sorted by key; an
-	// empty value adds the flag alone.
+	// Params are appended to the training command as --key value, sorted by key; an empty value adds only the flag.
 	Params map[string]string
 	// Python overrides Config.Python.
 	Python string
-	// Threads is how many CPU threads training uses; 0 means DefaultThreads.
+	// Threads is the number of CPU threads; 0 means DefaultThreads.
 	Threads int
 	// Champion is the model in production; nil means that there is none yet.
 	Champion *Champion
-	// FindChampion asks for it where Champion is nil; nil asks nobody.
+	// FindChampion looks it up if Champion is nil; it may be nil.
 	FindChampion FindChampion
-	// Twice trains a second time, from the start, and compares both models.
+	// Twice trains a second time from the start and compares both models.
 	Twice bool
-	// Left is what an earlier training of the same source left, as Result has it, such as one on another
-	// platform: then nothing is trained, and this is judged here. Nil trains.
+	// Left has the outputs of an earlier training of the same source, as in Result, such as one on another platform. They are
+	// judged instead of training again. Nil trains.
 	Left runner.Files
-	// Tolerance is how much worse than the champion a gated metric may be. Nil means
-	// DefaultTolerance.
+	// Tolerance is how much worse than the champion a gated metric may be; nil means DefaultTolerance.
 	Tolerance *Tolerance
-	// WorkDir is a directory of this process's file system for exports, made if need
-	// be. The model stays there for the stages after this one; the caller removes it.
+	// WorkDir is a local directory for exports, created if needed. The model stays there for later stages; the caller removes
+	// it.
 	WorkDir string
-	// Fresh, when not empty, trains again for each different value.
+	// Fresh, if not empty, trains again for each different value.
 	Fresh string
-	// Again is how the user calls the stage once more, for remedies.
+	// Again returns the command that calls the stage again, for remedies.
 	Again runner.Again
 }
 
-// again is the command that trains as this run did, in the same environment, and shows what the training prints.
+// again returns the command that trains as this run did, in the same environment, and shows the training's output.
 func (in Input) again() string {
 	var options []runner.Option
 	if in.Python != "" && in.Python != in.Config.Python {
@@ -65,7 +62,7 @@ func (in Input) again() string {
 	return in.Again.Command(verdict.Train, options...)
 }
 
-// Champion is the model that is in production.
+// Champion is the model in production.
 type Champion struct {
 	// Version names it in messages.
 	Version string
@@ -73,7 +70,7 @@ type Champion struct {
 	Metrics map[string]float64
 }
 
-// Tolerance says how much worse than the champion a metric may be. The wider of both bounds counts.
+// Tolerance is how much worse than the champion a metric may be; the larger of the two limits applies.
 type Tolerance struct {
 	// Absolute is in the metric's own unit: 0.01 is one point of accuracy.
 	Absolute float64
@@ -81,12 +78,12 @@ type Tolerance struct {
 	Relative float64
 }
 
-// DefaultTolerance allows one point: held-out sets of a few hundred sequences move by
-// as much between equally good trainings.
+// DefaultTolerance allows one percentage point: the accuracy on a few hundred sequences varies as much between equally good
+// trainings.
 var DefaultTolerance = Tolerance{Absolute: 0.01}
 
-// DefaultThreads is fixed rather than taken from the machine, because the order of
-// floating-point sums, and so the weights, depends on the number of threads.
+// DefaultThreads is fixed rather than taken from the machine, because the order of floating-point sums, and so the weights,
+// depends on the number of threads.
 const DefaultThreads = 2
 
 // Result is the stage's verdict and the model.
@@ -95,32 +92,31 @@ type Result struct {
 	Stage verdict.Stage
 	// Model is the trained model; nil unless the stage passed.
 	Model *model.Artifact
-	// Candidate is what the training left and what was found about it, for reports.
-	// It is nil when the training left nothing. Nobody may load, publish or deploy
-	// it: that is what Model is for.
+	// Candidate has the outputs and what was found about them, for reports. It is nil if there are no outputs. Only Model may
+	// be loaded, published or deployed.
 	Candidate *Candidate
-	// Left is everything that the training left and the judgement rests on; nil unless the stage passed.
+	// Left has all outputs that the judgement is based on; nil unless the stage passed.
 	Left runner.Files
 }
 
 // Candidate is a model under examination.
 type Candidate struct {
-	// Artifact is the model as far as it is known.
+	// Artifact is the model, as far as it is known.
 	Artifact model.Artifact
-	// Inspection is what the model file holds; nil when it was not opened.
+	// Inspection is the content of the model file; nil if it was not opened.
 	Inspection *modelfile.Report
-	// Run is what the training wrote down about itself; nil when that is nothing.
+	// Run is what the training recorded about itself; nil if it recorded nothing.
 	Run *RunRecord
-	// Scores are measured from the held-out predictions; nil when there are none.
+	// Scores are measured from the held-out predictions; nil if there are none.
 	Scores *Scores
-	// Second is what a second training gave; nil when there was none.
+	// Second is the result of a second training; nil if there was none.
 	Second *Second
-	// gates are the outcomes of the gates on metrics.
+	// gates are the results of the gates on metrics.
 	gates []gateRow
 }
 
-// Run trains and judges. It always returns a result with a complete verdict; what
-// went wrong, including a cancelled context, is in Result.Stage.
+// Run trains and judges. It always returns a result with a complete verdict; all problems, including a cancelled context, are
+// in Result.Stage.
 func Run(ctx context.Context, r runner.Runner, in Input) *Result {
 	start := time.Now()
 	s := newSession(r, in)

@@ -21,14 +21,14 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Second is a second training on the same inputs beside the first.
+// Second is the comparison with a second training on the same inputs.
 type Second struct {
 	// SHA256 is its model's hash in lower-case hex.
 	SHA256 string
-	// Same means that both files are the same, bit for bit; Equal that both models are, in
-	// files that differ in the dates and addresses which each saving writes anew.
+	// Same is set if both files are identical; Equal if both models are, in files that only differ in the dates and addresses
+	// that change with each save.
 	Same, Equal bool
-	// Moved are the metrics that differ, by name; those that measure time are left out.
+	// Moved are the metrics that differ, by name, without those that measure time.
 	Moved []Moved
 }
 
@@ -38,8 +38,8 @@ type Moved struct {
 	First, Second float64
 }
 
-// trainAgain trains a second time and compares weights and metrics. Only the hash of the
-// second model is taken: the first is the one that leaves the stage.
+// trainAgain trains a second time and compares weights and metrics. Only the hash of the second model is kept: the first
+// model leaves the stage.
 func (s *session) trainAgain(ctx context.Context) []*verdict.Problem {
 	step := s.step()
 	step.Name, step.Fresh = "train again", s.in.Fresh+" again "+time.Now().UTC().Format(time.RFC3339Nano)
@@ -89,7 +89,7 @@ func (t *training) secondModel(ctx context.Context) (*RunRecord, *modelfile.Repo
 	return record, report, nil
 }
 
-// inspectIn exports a tree for as long as it takes to look into one file of it.
+// inspectIn exports a tree temporarily to inspect one of its files.
 func (s *session) inspectIn(ctx context.Context, files runner.Files, name, dir string) (report *modelfile.Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := files.Export(ctx, dir); err != nil {
@@ -99,7 +99,7 @@ func (s *session) inspectIn(ctx context.Context, files runner.Files, name, dir s
 	return s.content(ctx, filepath.Dir(file), filepath.Base(file))
 }
 
-// content looks into a model for what it is, whatever each saving writes anew.
+// content hashes a model without what changes with each save.
 func (s *session) content(ctx context.Context, dir, name string) (*modelfile.Report, error) {
 	options, err := s.inspection(dir)
 	if err != nil {
@@ -109,7 +109,7 @@ func (s *session) content(ctx context.Context, dir, name string) (*modelfile.Rep
 	return formats.Inspect(ctx, filepath.Join(dir, name), options)
 }
 
-// moved lists the metrics in which two records differ, the largest difference first.
+// moved lists the metrics that differ between two records, largest difference first.
 func moved(first, second *RunRecord) []Moved {
 	if first == nil || second == nil {
 		return nil
@@ -127,7 +127,7 @@ func moved(first, second *RunRecord) []Moved {
 	return all
 }
 
-// outcome says in one line what the second training showed.
+// outcome describes the result of the second training in one line.
 func (s *Second) outcome() string {
 	if s.Same {
 		return "the same model, bit for bit"
