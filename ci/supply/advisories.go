@@ -21,7 +21,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// advisories compares the locks with a database and judges what it says.
+// advisories compares the locked packages with an advisory database and judges the result.
 func (a *audit) advisories(ctx context.Context) {
 	file := a.Advisories
 	if file == "" {
@@ -86,7 +86,7 @@ func (a *audit) advisories(ctx context.Context) {
 	}
 }
 
-// blind reports whether the database is unfit, so that no finding, or none, is to be believed.
+// blind reports whether the database is unfit, so that neither findings nor their absence can be trusted.
 func (a *audit) blind() bool {
 	for _, p := range a.problems {
 		if p.Code.Name == AdvisoriesIncomplete.Name || p.Code.Name == AdvisoriesCorrupt.Name {
@@ -103,7 +103,7 @@ func seenText(seen bool) string {
 	return "not found"
 }
 
-// database records identity and age of the database, and what is wrong with it.
+// database records the identity and age of the database, and its faults.
 func (a *audit) database(d advisory.Database, needed []string) {
 	provider, at := d.Oldest()
 	if provider != "" {
@@ -129,7 +129,7 @@ func (a *audit) database(d advisory.Database, needed []string) {
 	}
 }
 
-// judged turns a judgement into problems and warnings.
+// judged converts a judgement to problems and warnings.
 func (a *audit) judged(code verdict.Code, v judge.Verdict) {
 	failed := v.Of(judge.Fail)
 	a.stage.Gate("vulnerabilities that fail", plural(len(failed), "vulnerability"), "none", len(failed) == 0)
@@ -156,8 +156,7 @@ func (a *audit) judged(code verdict.Code, v judge.Verdict) {
 	a.measure(v)
 }
 
-// measure counts the vulnerabilities that no exception allows; every severity, so that one without any is
-// known to have none.
+// measure counts vulnerabilities without an exception. It includes every severity, so that a count of 0 is recorded too.
 func (a *audit) measure(v judge.Verdict) {
 	counts := map[string]int{}
 	for _, j := range v.All {
@@ -176,7 +175,7 @@ func (a *audit) measure(v judge.Verdict) {
 	}
 }
 
-// exceptions reports what is to say about exceptions.
+// exceptions reports the findings about exceptions themselves.
 func (a *audit) exceptions(e judge.Exceptions) {
 	a.waive(e)
 	for _, text := range e.Expired {
@@ -193,14 +192,14 @@ func (a *audit) exceptions(e judge.Exceptions) {
 	}
 }
 
-// waive adds to what was said about all exceptions.
+// waive adds to the findings about all exceptions.
 func (a *audit) waive(e judge.Exceptions) {
 	a.waivers.Expired, a.waivers.TooLong = append(a.waivers.Expired, e.Expired...), append(a.waivers.TooLong, e.TooLong...)
 	a.waivers.Ending, a.waivers.Unused = append(a.waivers.Ending, e.Ending...), append(a.waivers.Unused, e.Unused...)
 }
 
-// IsGrype reports whether a local path is a database of Grype: its directory, with the schema's
-// number as a folder or without, or an archive of one.
+// IsGrype reports whether a local path is a Grype database: its directory, with or without the subdirectory named after the
+// schema version, or an archive of one.
 func IsGrype(file string) bool {
 	for _, ending := range []string{".tar.zst", ".tar.gz", ".tar.xz", ".tar"} {
 		if strings.HasSuffix(file, ending) {
@@ -215,15 +214,15 @@ func IsGrype(file string) bool {
 	return false
 }
 
-// The places of a step of Grype.
+// Paths in a step of Grype.
 const (
 	toolDir    = "tool"
 	grypeOut   = "out/grype.json"
 	reportSize = 1 << 30
 )
 
-// script imports an archive or uses a directory, then matches. The age of the database is judged
-// in Go: Grype compares only when it was built, and ends without a report.
+// script imports an archive or uses a directory, then matches. The age of the database is judged in Go, because Grype checks
+// only the build time, and ends without a report.
 const script = `set -eu
 mkdir -p out cache/6
 if [ -f db/6/vulnerability.db ]; then cp -R db/6/. cache/6/
@@ -232,7 +231,7 @@ else ./tool/grype db import db/archive/* >&2; fi
 ./tool/grype sbom:bom.json --output json --file out/grype.json >&2
 `
 
-// grype runs Grype on the bill of materials with what was planted.
+// grype runs Grype on a bill of materials with planted packages.
 func (a *audit) grype(ctx context.Context, file string, bom []byte, planted []locks.Package) (advisory.Matched, error) {
 	fail := func(code verdict.Code, format string, args ...any) (advisory.Matched, error) {
 		return advisory.Matched{}, verdict.Problemf(code, format, args...)
@@ -269,7 +268,7 @@ func (a *audit) grype(ctx context.Context, file string, bom []byte, planted []lo
 	}
 	size, err := result.Outputs.Size(ctx, grypeOut)
 	switch {
-	// Grype makes the file of the report before it looks for anything.
+	// Grype creates the report file before it searches.
 	case errors.Is(err, fs.ErrNotExist), err == nil && size == 0:
 		return advisory.Matched{}, noReport(result)
 	case err != nil:
@@ -286,7 +285,7 @@ func (a *audit) grype(ctx context.Context, file string, bom []byte, planted []lo
 	return matched, nil
 }
 
-// noReport is the problem of a run of Grype that left no report.
+// noReport is the problem of a Grype run without a report.
 func noReport(result *runner.Result) *verdict.Problem {
 	tail := strings.Join(safetext.LastLines(result.Stderr, 5), " ")
 	for _, sign := range []string{
@@ -300,8 +299,8 @@ func noReport(result *runner.Result) *verdict.Problem {
 	return verdict.Problemf(ScannerFailed, "grype ended with %d and no report: %s", result.ExitCode, tail)
 }
 
-// readGrype reads the report from a local file: it may be larger than memory should be, and is returned only
-// if it is wanted and can be kept.
+// readGrype reads the report from a local file, because it may be too large for memory. The content is only returned if it is
+// wanted and small enough to keep.
 func readGrype(
 	ctx context.Context, outputs runner.Files, size int64, scratch string, wanted bool,
 ) (matched advisory.Matched, report []byte, err error) {
@@ -333,7 +332,7 @@ func readGrype(
 	return matched, nil, err
 }
 
-// databaseFiles makes the database available to a step: an archive below archive/.
+// databaseFiles makes the database available to a step; an archive is below archive/.
 func (a *audit) databaseFiles(file string) (runner.Files, error) {
 	if info, err := os.Stat(file); err != nil {
 		return nil, err
@@ -348,7 +347,7 @@ func (a *audit) databaseFiles(file string) (runner.Files, error) {
 	return a.runner.NewFiles(nil).With("archive", only), nil
 }
 
-// tool is a program in the pinned version.
+// tool returns the pinned version of a program.
 func (a *audit) tool(ctx context.Context, name string) (runner.Files, *verdict.Problem) {
 	wanted, err := tools.Find(name)
 	if err != nil {

@@ -28,7 +28,7 @@ func warningAny(name, meaning, remedy string) verdict.Code {
 	return warning(name, meaning, remedy).In("any")
 }
 
-// The codes of the scan of an image.
+// Codes of the image scan.
 var (
 	ImageVulnerable = failing("IMAGE_VULNERABLE", "A package in the image has a known vulnerability that may not pass.",
 		"Rebuild the image on a newer base or with newer locks; or add it to security.allow, in: image, with reason and end").In(verdict.Scan)
@@ -53,7 +53,7 @@ var (
 		"Read the registry's answer in the cause; check its address and login, and run again").In(verdict.Scan)
 )
 
-// The codes of the audit, and those that it shares with the scan.
+// Codes of the audit, some of which the scan shares.
 var (
 	SecretFound = failing("SECRET_FOUND", "A file holds something that looks like a secret.",
 		"Revoke the secret where it is valid, then remove it; if it is not a secret, add it to security.allow_secrets with a reason and an end")

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// lifetime is how long versions of a distribution get advisories without a contract.
+// lifetime is how long versions of a distribution get advisories without a paid contract.
 type lifetime struct {
-	// source is where their maker announces it, checked the day of the last comparison: with the copy that
-	// endoflife.date keeps, and for Amazon Linux with what its users were told.
+	// source is the maker's announcement, as of the last comparison: with endoflife.date's copy, and for Amazon Linux with
+	// the announcement to its users.
 	source, checked string
 	// last are the last days, by version.
 	last map[string]string
 }
 
-// lifetimes are those of distributions, by the name that Grype has for them. Where a maker names only the
-// month, it is the month's last day.
+// lifetimes are those of distributions, by Grype's names. If the maker announced only a month, its last day is used.
 var lifetimes = map[string]lifetime{
 	"debian": {"https://wiki.debian.org/LTS", "2026-11-29", map[string]string{ // with LTS
 		"9": "2022-06-30", "10": "2024-06-30", "11": "2026-08-31", "12": "2028-06-30", "13": "2030-06-30",
@@ -39,8 +38,8 @@ var amazon = lifetime{"https://aws.amazon.com/amazon-linux-2/faqs/", "2026-11-29
 	"2": "2026-06-30", "2023": "2029-06-30",
 }}
 
-// ended is the last day of a distribution in the form "debian 12.5" if it is over; known reports
-// whether its end is known at all.
+// ended returns the last day of a distribution in the form "debian 12.5" if it has passed; known is false if its end is
+// unknown.
 func ended(distribution string, now time.Time) (day string, over, known bool) {
 	name, version, _ := strings.Cut(strings.ToLower(distribution), " ")
 	for parts := strings.Split(version, "."); len(parts) > 0; parts = parts[:len(parts)-1] {

@@ -10,22 +10,22 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 )
 
-// History is what was written of the history of a source.
+// History describes the exported history of a source.
 type History struct {
-	// Files is how many contents there are, Left how many were too large to be written.
+	// Files is the number of exported contents, Left the number of those too large to export.
 	Files, Left int
-	// Commits names the commit that brought the content of each id, as far as it is known.
+	// Commits maps ids of contents to the commit that added them, as far as known.
 	Commits func(ctx context.Context, ids []string) map[string]string
 }
 
-// named bounds for how many contents the commit is asked for.
+// named limits for how many contents the commit is looked up.
 const named = 1000
 
-// history searches everything that the source ever had: a secret that a commit deleted is in the
-// repository all the same. What the search of the files found is not found again.
+// history searches all earlier contents of the source, because a deleted secret is still in the repository. It does not
+// repeat findings of the current files.
 func (a secretSearch) history(ctx context.Context) {
 	dir := filepath.Join(a.Scratch, "history")
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the source is no secret
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the source is not secret
 		a.fail(ScannerFailed, "keep the history: %v", err)
 		return
 	}

@@ -4,7 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/md5" //nolint:gosec // it is what dpkg records
+	"crypto/md5" //nolint:gosec // the algorithm that dpkg uses
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/csv"
@@ -24,28 +24,27 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The folders into which layers are sorted: what the image's makers put there, and what a package of Debian
-// or a wheel of an index brought and nobody changed. The first is searched in full; the second without the
-// rule that goes by the name beside a value, and without decoding, which take most of the time and find what
-// everybody has who can install the package.
+// The directories into which the files of layers are sorted: files by the image's makers, and unchanged files from Debian
+// packages or wheels of an index. The first is searched completely. The second is searched without decoding and without the
+// rule that matches the name beside a value: these take most of the time, and would only find what everybody can download
+// with the package.
 const (
 	ownLayers      = "own"
 	packagedLayers = "packaged"
 )
 
-// genericRule is the only rule of Gitleaks that goes by the name beside a value, and not by the form of
-// the value.
+// genericRule is Gitleaks' only rule that matches the name beside a value rather than the value's form.
 const genericRule = "generic-api-key"
 
-// closed are the paths of libraries, whose files Gitleaks does not open, by its own rules; they are not copied
-// for it, unless the makers' own wheel brought them.
+// closed are library paths whose files Gitleaks skips by its own rules. They are not copied for it, unless the makers' own
+// wheel brought them.
 var closed = regexp.MustCompile(`(?i:(?:^|/)lib(?:64)?/python[23](?:\.\d{1,2})+/|(?:^|/)(?:v?env|virtualenv)/lib(?:64)?/)|` +
 	`(?:^|/)(?:node_modules|bower_components)/|(?i:(?:^|/)[a-z0-9_.]+-[0-9.]+\.dist-info/)`)
 
-// renamed is the folder in a layer's archive of files that Gitleaks would skip for their names.
+// renamed is the directory in a layer's archive for files that Gitleaks would skip because of their names.
 const renamed = "openstack-rca-renamed/"
 
-// neutral is a name that Gitleaks opens, original the name that the file has in its layer.
+// neutral returns a name that Gitleaks opens, original the file's name in its layer.
 func neutral(name string) string {
 	if !byName.MatchString(name) {
 		return name
@@ -62,16 +61,16 @@ func original(file string) string {
 	return layer + "!" + string(name)
 }
 
-// sorted are the files of an image's layers, by how they are searched.
+// sorted has the files of an image's layers, by how they are searched.
 type sorted struct {
 	Own, Packaged, Closed int
-	// Records are the files of a distribution that say what is installed.
+	// Records are the files of a distribution that list installed packages.
 	Records []string
 }
 
-// sortLayers reads each layer twice and writes its files into to/own and to/packaged, each as NN.tar. What
-// cannot be told apart is the makers' own: without records all of it. The files of a layer are compared with
-// the records of all layers.
+// sortLayers reads each layer twice and writes its files into to/own and to/packaged, as NN.tar. Files of unknown origin are
+// treated as the makers' own; without package records these are all files. Files of a layer are compared with the records of
+// all layers.
 func sortLayers(dir, to string) (s sorted, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.tar"))
 	if err != nil {
@@ -90,7 +89,7 @@ func sortLayers(dir, to string) (s sorted, err error) {
 		}
 	}
 	for _, folder := range []string{ownLayers, packagedLayers} {
-		if err := os.MkdirAll(filepath.Join(to, folder), 0o755); err != nil { //nolint:gosec // the image is no secret
+		if err := os.MkdirAll(filepath.Join(to, folder), 0o755); err != nil { //nolint:gosec // the image is not secret
 			return s, err
 		}
 	}
@@ -113,20 +112,20 @@ func sortLayers(dir, to string) (s sorted, err error) {
 	return s, errors.Join(errs...)
 }
 
-// origins are what packages say of the files that they brought.
+// origins are the packages' records about their files.
 type origins struct {
-	// sums are those of a path; local are the wheels that came from a file or a repository.
+	// sums are the recorded checksums by path; local are wheels that were installed from a file or a repository.
 	sums  map[string][]recorded
 	local map[string]bool
 }
 
-// recorded is the sum that a package has of a file: an MD5 of Debian's or a SHA-256 of a wheel's.
+// recorded is a package's checksum of a file: an MD5 by Debian or a SHA-256 by a wheel.
 type recorded struct{ sum, by string }
 
-// maxRecord bounds the record of a package's files.
+// maxRecord limits the size of a package's list of files.
 const maxRecord = 32 << 20
 
-// read reads a file, if it is a record.
+// read parses a file if it is a record.
 func (r origins) read(name string, header *tar.Header, content io.Reader) error {
 	folder, base := path.Split(name)
 	debian := folder == "var/lib/dpkg/info/" && path.Ext(base) == ".md5sums"
@@ -143,7 +142,7 @@ func (r origins) read(name string, header *tar.Header, content io.Reader) error 
 		return err
 	}
 	if debian {
-		// A system with /usr merged has there what its packages record in /bin and /lib.
+		// On a system with merged /usr, files that packages record in /bin and /lib are below /usr.
 		for line := range strings.Lines(string(text)) {
 			if sum, file, ok := strings.Cut(strings.TrimSpace(line), "  "); ok {
 				r.sums[file] = append(r.sums[file], recorded{sum, ""})
@@ -156,7 +155,7 @@ func (r origins) read(name string, header *tar.Header, content io.Reader) error 
 	reader.FieldsPerRecord = -1
 	rows, err := reader.ReadAll()
 	if err != nil {
-		return nil //nolint:nilerr // a record that cannot be read excuses nothing
+		return nil //nolint:nilerr // an unreadable record exempts nothing
 	}
 	for _, row := range rows {
 		if sum, ok := strings.CutPrefix(row[min(1, len(row)-1)], "sha256="); ok {
@@ -167,19 +166,19 @@ func (r origins) read(name string, header *tar.Header, content io.Reader) error 
 	return nil
 }
 
-// brought reports whether a package brought the content of a file.
+// brought reports whether a package contains this version of a file.
 func (r origins) brought(name string, content []byte) bool {
 	old, sum := md5.Sum(content), sha256.Sum256(content) //nolint:gosec // it is what dpkg records
 	of := []string{hex.EncodeToString(old[:]), base64.RawURLEncoding.EncodeToString(sum[:])}
 	return slices.ContainsFunc(r.sums[name], func(one recorded) bool { return !r.local[one.by] && slices.Contains(of, one.sum) })
 }
 
-// ours reports whether a wheel that came from a file or a repository, and so from the makers, brought a file.
+// ours reports whether a file comes from a wheel that was installed from a file or a repository, and so from the makers.
 func (r origins) ours(name string) bool {
 	return slices.ContainsFunc(r.sums[name], func(one recorded) bool { return r.local[one.by] })
 }
 
-// maxPackaged bounds a file that is held in memory to be compared; a larger one is searched in full.
+// maxPackaged limits the files that are held in memory for comparison; larger ones are searched completely.
 const maxPackaged = 32 << 20
 
 // layer sorts the files of one layer.
@@ -209,7 +208,7 @@ func (s *sorted) layer(file, to string, r origins) (err error) {
 	})
 }
 
-// archive is a tar that is written when it has its first file.
+// archive is a tar file that is created with its first file.
 type archive struct {
 	name string
 	file *os.File
@@ -224,7 +223,7 @@ func (a *archive) add(name string, size int64, content io.Reader) error {
 		}
 		a.file, a.to = f, tar.NewWriter(f)
 	}
-	// Nothing but name and content: equal files give equal bytes, and so an answer that is known.
+	// Only name and content, so that equal files give equal bytes and a cached result is found.
 	if err := a.to.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size, Typeflag: tar.TypeReg}); err != nil {
 		return err
 	}
@@ -239,7 +238,7 @@ func (a *archive) close() error {
 	return errors.Join(a.to.Close(), a.file.Close())
 }
 
-// eachFile visits the regular files of an archive that are not empty.
+// eachFile visits the non-empty regular files of an archive.
 func eachFile(file string, visit func(name string, header *tar.Header, content io.Reader) error) (err error) {
 	f, err := os.Open(file) //nolint:gosec // below a directory of this process
 	if err != nil {
@@ -263,11 +262,11 @@ func eachFile(file string, visit func(name string, header *tar.Header, content i
 	}
 }
 
-// side is how many layers are sorted and searched side by side: both use one thread for each.
+// side is how many layers are sorted and searched concurrently; each uses one thread.
 const side = 2
 
-// search lets Gitleaks look at every layer by itself: an engine knows the result of one that it has searched
-// before. It writes to a stage of its own, as it runs beside the comparison of packages.
+// search runs Gitleaks on each layer separately, so that an engine can cache the result per layer. It writes to its own
+// stage, because it runs concurrently with the comparison of packages.
 func (a secretSearch) search(ctx context.Context, dir string) (seen layersSeen, ok bool) {
 	to := filepath.Join(a.Scratch, "sorted")
 	var err error
@@ -290,7 +289,7 @@ func (a secretSearch) search(ctx context.Context, dir string) (seen layersSeen, 
 		a.fail(ImageUnreadable, "list layers: %v", err)
 		return seen, false
 	}
-	if len(names) == 0 { // what is planted must be found all the same
+	if len(names) == 0 { // planted secrets must always be found
 		report, ok := a.reported(ctx, files, inLayers, copies{})
 		seen.Reports = [][]secrets.Finding{report}
 		return seen, ok
@@ -316,7 +315,7 @@ func (a secretSearch) search(ctx context.Context, dir string) (seen layersSeen, 
 	}
 	group.Wait()
 	for i, part := range parts {
-		if !looked[i] { // what one layer lacks, the others lack too
+		if !looked[i] { // a problem of one layer is a problem of all
 			a.problems = append(a.problems, part.problems...)
 			return seen, false
 		}
@@ -324,7 +323,7 @@ func (a secretSearch) search(ctx context.Context, dir string) (seen layersSeen, 
 	return seen, true
 }
 
-// inLayersFound judges what was found in the layers.
+// inLayersFound judges the findings in the layers.
 func (s *scan) inLayersFound(seen layersSeen, searched bool) {
 	search := secretSearch{s.audit}
 	var all []secrets.Finding

@@ -19,8 +19,8 @@ var listLicenses string
 
 const licensesOut = "out/licenses.json"
 
-// licenses reads what the installed packages say of their licences: locks have none. It takes
-// the environments of tests, training and serving, which their stages use too.
+// licenses reads the licences of installed packages, because locks have none. It uses the environments of tests, training and
+// serving, which their stages use too.
 func (a *audit) licenses(ctx context.Context) {
 	byName := map[string]licenses.Package{}
 	for _, project := range a.projects {
@@ -70,7 +70,7 @@ func (a *audit) licenses(ctx context.Context) {
 	a.exceptions(v.Exceptions)
 }
 
-// listed fails with a list.
+// listed fails with a list of details.
 func (a *audit) listed(code verdict.Code, found []string) {
 	if len(found) == 0 {
 		return

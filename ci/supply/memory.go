@@ -24,34 +24,33 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Memory keeps what programs reported from one run to the next. It must be where no step of the source
-// can write. It may have lost anything.
+// Memory caches reports of programs between runs. It must be in a place where no step of the source can write. It may lose
+// entries.
 type Memory interface {
-	// Recall returns what was kept under a key; nil for nothing.
+	// Recall returns the entry for a key, or nil.
 	Recall(ctx context.Context, key string) []byte
-	// Keep stores texts by key.
+	// Keep stores entries by key.
 	Keep(ctx context.Context, found map[string][]byte) error
 }
 
-// memoryFormat is part of every key. Change it with the form of what is kept; what the form means is this
-// program's, which is part of the key too.
+// memoryFormat is part of every key. Change it with the format of entries; a change of their meaning is covered by this
+// program's digest in the key.
 const memoryFormat = 1
 
-// Bounds of what is kept: of an entry, of a report of Grype, and of what an entry unpacks to.
+// Limits of an entry, of a Grype report in it, and of its unpacked size.
 const (
 	maxEntry    = 8 << 20
 	maxReport   = 32 << 20
 	maxUnpacked = 1 << 30
 )
 
-// kept is an entry of the memory: what programs reported, never what was made of it. Ages, exceptions and
-// severities are judged anew in every run.
+// kept is an entry: reports of programs, never conclusions. Ages, exceptions and severities are judged anew in every run.
 type kept[T any] struct {
 	Seen  time.Time
 	Found T
 }
 
-// seal makes an entry of what was found, for a key.
+// seal encodes an entry for a key.
 func seal(key string, entry any) ([]byte, error) {
 	var packed bytes.Buffer
 	to := gzip.NewWriter(&packed)
@@ -65,13 +64,13 @@ func seal(key string, entry any) ([]byte, error) {
 	return []byte(checksum(key, text) + text), nil
 }
 
-// checksum is that of an entry under its key, in hex.
+// checksum returns the checksum of an entry under its key, in hex.
 func checksum(key, text string) string {
 	sum := sha256.Sum256([]byte(key + text))
 	return hex.EncodeToString(sum[:])
 }
 
-// unseal reads an entry. It reports false for one that is not as it was kept, or under another key.
+// unseal decodes an entry. It returns false if the entry was modified or stored under another key.
 func unseal(key string, content []byte, entry any) bool {
 	n := hex.EncodedLen(sha256.Size)
 	if len(content) < n || len(content) > maxEntry+n || checksum(key, string(content[n:])) != string(content[:n]) {
@@ -88,7 +87,7 @@ func unseal(key string, content []byte, entry any) bool {
 	return gob.NewDecoder(io.LimitReader(from, maxUnpacked)).Decode(entry) == nil
 }
 
-// recalled returns what was found in an earlier run, if it is credible.
+// recalled returns a plausible entry of an earlier run.
 func recalled[T any](ctx context.Context, a *audit, key string, credible func(T) bool) (found T, ok bool) {
 	if a.Memory == nil || key == "" {
 		return found, false
@@ -102,7 +101,7 @@ func recalled[T any](ctx context.Context, a *audit, key string, credible func(T)
 	return entry.Found, true
 }
 
-// keep notes what was found, for remember.
+// keep notes an entry for remember.
 func keep[T any](a *audit, key string, found T) {
 	if a.Memory != nil && key != "" {
 		a.notes = append(a.notes, note{key, kept[T]{a.Now.UTC(), found}})
@@ -115,8 +114,8 @@ type note struct {
 	entry any
 }
 
-// remember stores what was found, unless something could not be looked at. That it cannot costs the next
-// run time and nothing else.
+// remember stores the noted entries, unless something could not be examined. Failing to store costs the next run time and
+// nothing else.
 func (a *audit) remember(ctx context.Context, stage *verdict.Stage) *verdict.Stage {
 	if len(a.recalls) > 0 {
 		first := slices.MinFunc(a.recalls, time.Time.Compare)
@@ -143,20 +142,20 @@ func (a *audit) remember(ctx context.Context, stage *verdict.Stage) *verdict.Sta
 	return stage
 }
 
-// layersSeen is what was found in the layers of an image.
+// layersSeen are the findings in the layers of an image.
 type layersSeen struct {
 	Sorted sorted
-	// Reports are what Gitleaks reported of each part, with what was planted.
+	// Reports are Gitleaks' reports for each part, including planted secrets.
 	Reports [][]secrets.Finding
 }
 
-// imageSeen is all that is found in an image, whatever the advisories say.
+// imageSeen is everything found in an image that does not depend on advisories.
 type imageSeen struct {
 	BOM, SPDX []byte
 	Layers    layersSeen
 }
 
-// credible reports whether it is what this program keeps of an image: only what was looked at.
+// credible reports whether an entry is one that this program would store: a complete examination.
 func (s imageSeen) credible(digest string) bool {
 	var found material
 	if json.Unmarshal(s.BOM, &found) != nil || found.Metadata.Component.Version != digest || !json.Valid(s.SPDX) {
@@ -170,8 +169,8 @@ func (s imageSeen) credible(digest string) bool {
 	return len(s.Layers.Reports) > 0
 }
 
-// imageKey is the key of what is found in an image; empty without a memory, or when it cannot be told what
-// it would depend on.
+// imageKey returns the key for the findings in an image. It is empty without a memory, or if what the findings depend on is
+// unknown.
 func (s *scan) imageKey(ctx context.Context) string {
 	if s.Memory == nil || runner.Program() == "" {
 		return ""
@@ -193,8 +192,8 @@ func (s *scan) imageKey(ctx context.Context) string {
 		[]string{inFull.rules, inLayers.rules, byForm.rules}, planted())
 }
 
-// grypeKey is the key of a report of Grype on a bill of materials; empty as in imageKey, and for a database
-// that is a directory: to read all of it takes as long as to use it.
+// grypeKey returns the key for Grype's report on a bill of materials. It is empty as for imageKey, and for a database that is
+// a directory, because reading all of it takes as long as using it.
 func (a *audit) grypeKey(ctx context.Context, program runner.Files, file string, bom []byte) string {
 	if a.Memory == nil || runner.Program() == "" {
 		return ""
@@ -210,7 +209,7 @@ func (a *audit) grypeKey(ctx context.Context, program runner.Files, file string,
 	return runner.Key("grype", memoryFormat, runner.Program(), a.runner.Name(), a.Config.Python, digest, database, checksum("", string(bom)))
 }
 
-// hasAll reports whether a report of Grype has every package that was planted for it.
+// hasAll reports whether a Grype report has all packages that were planted for it.
 func hasAll(report []byte, wanted []locks.Package) bool {
 	matched, err := advisory.ReadGrype(bytes.NewReader(report))
 	return err == nil && !slices.ContainsFunc(wanted, func(p locks.Package) bool {

@@ -9,16 +9,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 )
 
-// Opinion is what the registry itself says of the vulnerabilities of an image.
+// Opinion is the registry's own list of an image's vulnerabilities.
 type Opinion struct {
-	// Data is when the advisories were collected that it compared with.
+	// Data is when the advisories that it used were collected.
 	Data time.Time
-	// Found is what it found; of each only names, package and severity are known.
+	// Found are its findings, with only names, package and severity.
 	Found []advisory.Finding
 }
 
-// second compares what was found with what the registry found. Only what it alone has is a warning: a basic
-// scan of a registry knows packages of the system and nothing else.
+// second compares the findings with the registry's. Only findings that just the registry has are a warning, because its basic
+// scan only knows system packages.
 func (s *scan) second(ctx context.Context) {
 	if s.Registry == nil || s.found.database == nil {
 		return

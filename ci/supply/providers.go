@@ -8,8 +8,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 )
 
-// providers are those of Grype that know the packages of a distribution, by the beginning of their
-// address; one of them must be in the database.
+// providers are Grype's providers for the packages of a distribution, by the start of their address. The database must
+// contain one of them.
 var providers = map[string][]string{
 	"deb/debian": {"debian"}, "deb/ubuntu": {"ubuntu"}, "apk/alpine": {"alpine"}, "apk/wolfi": {"wolfi"}, "apk/chainguard": {"chainguard"},
 	"rpm/redhat": {"rhel"}, "rpm/rhel": {"rhel"}, "rpm/centos": {"rhel"}, "rpm/rocky": {"rocky", "rhel"},
@@ -19,11 +19,11 @@ var providers = map[string][]string{
 	"apk/secureos": {"secureos"},
 }
 
-// languages are the kinds of packages that one provider knows together.
+// languages are the kinds of packages that share one provider.
 var languages = []string{"pypi", "npm", "golang", "maven", "gem", "cargo", "nuget", "composer"}
 
-// demanded are the providers that the packages of an image need, and the distributions that nobody
-// is known to have advisories of: nothing of them was compared, whatever the database has.
+// demanded returns the providers that an image's packages need, and the distributions for which no provider is known: their
+// packages cannot be compared.
 func demanded(found material, database advisory.Database) (needed, unknown []string) {
 	want, nobody := map[string]bool{}, map[string]bool{}
 	for _, c := range found.Components {

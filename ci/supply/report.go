@@ -12,7 +12,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// results are what the report has of an audit.
+// results are the audit's results for the report.
 type results struct {
 	packages []locks.Package
 	// loose are requirements without an exact version.
@@ -23,7 +23,7 @@ type results struct {
 	secrets         secrets.Verdict
 }
 
-// report adds the tables and files of the audit.
+// report adds the audit's tables and files.
 func (a *audit) report() {
 	for _, state := range []struct {
 		name string
@@ -65,7 +65,7 @@ func (a *audit) report() {
 	}
 }
 
-// notes are what leads to a failure or a warning, each beside its line of the source.
+// notes are findings that fail or warn, beside their lines in the source.
 func (r *results) notes() []verdict.Note {
 	var all []verdict.Note
 	levels := map[string]string{judge.Fail: verdict.NoteError, judge.Warn: verdict.NoteWarning}
@@ -91,7 +91,7 @@ func (r *results) notes() []verdict.Note {
 	return all
 }
 
-// LeadsTo says what a vulnerability leads to, and why: fail (known to be exploited).
+// LeadsTo formats the consequence of a vulnerability with its reason: fail (known to be exploited).
 func LeadsTo(j judge.Judged) string {
 	switch {
 	case j.Allowed != nil:
@@ -102,7 +102,7 @@ func LeadsTo(j judge.Judged) string {
 	return j.Action
 }
 
-// folder is that of the stage's files in the report.
+// folder returns the directory of the stage's files in the report.
 func (a *audit) folder() string {
 	if a.stage.Name == verdict.Scan {
 		return "scan"
@@ -123,7 +123,7 @@ func (a *audit) encoded(name string, value any) {
 	a.file(name, append(content, '\n'))
 }
 
-// sarif is what was found in the form that code hosts show beside the lines.
+// sarif returns the findings in the form that code hosts show beside the lines.
 func (r *results) sarif() any {
 	type object = map[string]any
 	results, rules, seen := []object{}, []object{}, map[string]bool{}

@@ -20,24 +20,24 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The folders that an exported image has.
+// Directories of an exported image.
 const (
-	// Layout is an OCI layout, Layers has each layer as NN.tar, the lowest first.
+	// Layout is an OCI layout; Layers has each layer as NN.tar, the lowest first.
 	Layout = "layout"
 	Layers = "layers"
 )
 
-// Image is what a scan looks at.
+// Image is the image to scan.
 type Image struct {
 	// Digest is sha256:<hex>.
 	Digest string
-	// Export writes the image into a local directory, as Layout. It compares all bytes with their digests.
+	// Export writes the image into a local directory, as Layout, and verifies all digests.
 	Export func(ctx context.Context, dir string) error
-	// Unpack writes Layers beside Layout, while the packages are read.
+	// Unpack writes Layers beside Layout while the packages are read.
 	Unpack func(dir string) error
 }
 
-// material is what is read of a bill of materials.
+// material is the part of a bill of materials that is read.
 type material struct {
 	Metadata struct {
 		Component struct{ Version string }
@@ -58,17 +58,17 @@ type component struct {
 type scan struct {
 	*audit
 	image Image
-	// dir is where the image is on this machine, files is its Layout.
+	// dir is the local directory of the image; files is its Layout.
 	dir   string
 	files runner.Files
 	seen  imageSeen
 }
 
-// Scan looks at an image: its packages and their known vulnerabilities and licences, and the
-// files of every layer, those that a later one deletes too, but not what is in archives there: an image
-// has thousands of compressed pages and wheels. Advisories must be a database of Grype.
+// Scan examines an image: its packages with their vulnerabilities and licences, and the files of all layers, including those
+// that a later layer deletes. It does not look into archives there, because an image has thousands of compressed pages and
+// wheels. Advisories must be a Grype database.
 //
-// What Input.Memory has of this digest is not looked for again; it is judged as if it had been.
+// Results in Input.Memory for this digest are judged instead of being computed again.
 func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.Stage {
 	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Scan}}
 	a.stage.Add("image", image.Digest)
@@ -113,9 +113,9 @@ func Scan(ctx context.Context, r runner.Runner, in Input, image Image) verdict.S
 	return *a.remember(ctx, a.stage.Judge(a.problems...))
 }
 
-// export gets the image.
+// export exports the image.
 func (s *scan) export(ctx context.Context) error {
-	err := os.MkdirAll(s.dir, 0o755) //nolint:gosec // the image is no secret
+	err := os.MkdirAll(s.dir, 0o755) //nolint:gosec // the image is not secret
 	if err == nil {
 		err = s.image.Export(ctx, s.dir)
 	}
@@ -125,7 +125,7 @@ func (s *scan) export(ctx context.Context) error {
 	return err
 }
 
-// syft makes the bill of materials in both forms.
+// syft creates the bill of materials in both formats.
 func (s *scan) syft(ctx context.Context) bool {
 	program, problem := s.tool(ctx, tools.Syft)
 	if problem != nil {
@@ -162,7 +162,7 @@ func (s *scan) syft(ctx context.Context) bool {
 	return err == nil
 }
 
-// packages judges whether the bill of materials is one of this image.
+// packages checks that the bill of materials belongs to this image.
 func (s *scan) packages() (found material, ok bool) {
 	if err := json.Unmarshal(s.seen.BOM, &found); err != nil {
 		s.fail(ReportUnreadable, "read the bill of materials: %v", err)
@@ -189,13 +189,13 @@ func (s *scan) packages() (found material, ok bool) {
 	return found, true
 }
 
-// records are where distributions keep what is installed, by the type of package.
+// records are where distributions list installed packages, by package type.
 var records = map[string][]string{
 	"deb/": {"var/lib/dpkg/status"}, "apk/": {"lib/apk/db/installed", "usr/lib/apk/db/installed"},
 	"rpm/": {"var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages", "usr/lib/sysimage/rpm/rpmdb.sqlite"},
 }
 
-// recordOf is the type of package of a file with such records; empty for any other file.
+// recordOf returns the package type of a file with such a list, or an empty string.
 func recordOf(name string) string {
 	for kind, names := range records {
 		if slices.Contains(names, name) {
@@ -205,8 +205,8 @@ func recordOf(name string) string {
 	return ""
 }
 
-// unseen fails when a layer has the records of a distribution and the bill of materials has none of
-// its packages: syft reads them only where it recognises the distribution.
+// unseen fails if a layer has a distribution's package list but the bill of materials has none of its packages: Syft reads
+// the list only if it recognises the distribution.
 func (s *scan) unseen(found material) {
 	for _, name := range s.seen.Layers.Sorted.Records {
 		kind := recordOf(name)
@@ -216,16 +216,16 @@ func (s *scan) unseen(found material) {
 	}
 }
 
-// plants are the packages that are added to what is compared, by the type of package that is in use.
+// plants are vulnerable packages that are added to the comparison, for each package type in use.
 var plants = map[string]struct{ name, version, purl string }{
 	"pypi":       {"jinja2", "2.4.1", "pkg:pypi/jinja2@2.4.1"},
 	"deb/debian": {"openssl", "1.0.1", "pkg:deb/debian/openssl@1.0.1?arch=amd64&distro=debian-12"},
 }
 
-// ofSystem are the types of packages that a distribution has.
+// ofSystem are the package types of distributions.
 var ofSystem = []string{"deb/", "apk/", "rpm/"}
 
-// matched compares the packages of an image, and what is planted beside them.
+// matched compares the packages of an image, and the planted ones.
 func (s *scan) matched(ctx context.Context, found material) {
 	if s.Advisories == "" && s.Fetch != nil {
 		var err error
@@ -296,7 +296,7 @@ func (s *scan) matched(ctx context.Context, found material) {
 	s.judged(ImageVulnerable, s.found.vulnerabilities)
 }
 
-// plant adds the planted packages to a bill of materials. It returns nil when that has no components.
+// plant adds the planted packages to a bill of materials. It returns nil if that has no components.
 func plant(bom []byte, found material) (planted []byte, needed []string, system bool) {
 	var whole map[string]any
 	if json.Unmarshal(bom, &whole) != nil {
@@ -330,7 +330,7 @@ func plant(bom []byte, found material) (planted []byte, needed []string, system 
 	return planted, needed, system
 }
 
-// licenses judges what the bill of materials says of licences, where there are rules.
+// licenses judges the licences in the bill of materials, if there are rules.
 func (s *scan) licenses(found material) {
 	rules := s.Config.Security.Licenses
 	if len(rules.Allow)+len(rules.Deny) == 0 {

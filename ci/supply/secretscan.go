@@ -19,11 +19,11 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// heavy are directories of other people's files. They are left out where exclude of pipeline.yaml keeps
-// them from every stage, and so from the image; .git always is.
+// heavy are directories of third-party files. They are skipped if exclude of pipeline.yaml hides them from every stage, and
+// so from the image; .git is always skipped.
 var heavy = []string{".venv", "venv", ".tox", ".nox", "node_modules", "**/node_modules", "**/__pycache__"}
 
-// The places of a step of Gitleaks.
+// Paths in a step of Gitleaks.
 const (
 	secretsOut   = "out/gitleaks.json"
 	searched     = "scan"
@@ -35,33 +35,32 @@ const (
 //go:embed wide.py
 var wideScript string
 
-// ownRules are Gitleaks' own rules. They are named so that no configuration of the source applies.
+// ownRules selects Gitleaks' own rules explicitly, so that no configuration of the source applies.
 const ownRules = "title = \"openstack-rca\"\n[extend]\nuseDefault = true\n"
 
-// search is how Gitleaks searches: with which rules, how deep in archives, and how often it decodes what it
-// finds encoded.
+// search configures Gitleaks: the rules, the depth in archives, and how often encoded text is decoded.
 type search struct{ rules, depth, decode string }
 
-// inFull is Gitleaks as it is, inLayers the same without the archives in a tree, byForm the rules that know a
-// secret by its own form.
+// inFull is Gitleaks' default; inLayers is the same without archives; byForm has only the rules that recognise a secret by
+// its own form.
 var (
 	inFull   = search{rules: ownRules, depth: "3", decode: "5"}
 	inLayers = search{rules: ownRules, depth: "1", decode: "5"}
 	byForm   = search{rules: ownRules + "disabledRules = [\"" + genericRule + "\"]\n", depth: "1", decode: "0"}
 )
 
-// planted is a file that every search must find: a key of AWS's form that never was one. It is
-// computed, so that this program has nothing that looks like a secret.
+// planted is a file that every search must find: an invalid key in AWS's format. It is computed, so that this program
+// contains nothing that looks like a secret.
 func planted() []byte {
 	sum := sha256.Sum256([]byte("planted by the audit"))
 	return []byte("aws_access_key_id = \"" + "AK" + "IA" + base32.StdEncoding.EncodeToString(sum[:])[:16] + "\"\n")
 }
 
-// secretSearch is the part of an audit, or of a scan, that looks for secrets.
+// secretSearch is the part of an audit or scan that searches for secrets.
 type secretSearch struct{ *audit }
 
-// secrets searches all files. What the source says about the search, in comments or in files, is
-// not followed: exceptions are in pipeline.yaml, with a reason and an end.
+// secrets searches all files. Instructions for the search in the source, in comments or files, are ignored: exceptions are in
+// pipeline.yaml, with a reason and an end.
 func (a secretSearch) secrets(ctx context.Context) {
 	skipped := []string{".git"}
 	for _, name := range heavy {
@@ -94,14 +93,13 @@ func (a secretSearch) secrets(ctx context.Context) {
 		a.stage.Add("not searched for secrets", strings.Join(skipped, ", "))
 		v := secrets.Judge(found, a.Config.Security.AllowSecrets, a.Now)
 		if a.History != nil {
-			v.Unused = nil // what the history has may need the exception
+			v.Unused = nil // findings in the history may need the exception
 		}
 		a.secretsFound(SecretFound, v)
 	}
 }
 
-// gitleaks searches a tree. It reports whether what it
-// found is to be believed.
+// gitleaks searches a tree. It reports whether the findings can be trusted.
 func (a secretSearch) gitleaks(ctx context.Context, source runner.Files, how search, other copies) (found []secrets.Finding, ok bool) {
 	report, ok := a.reported(ctx, source, how, other)
 	if !ok {
@@ -110,7 +108,7 @@ func (a secretSearch) gitleaks(ctx context.Context, source runner.Files, how sea
 	return a.believed(report, other)
 }
 
-// believed are the findings in what was searched, if what was planted is among those of the report.
+// believed returns the findings in the searched tree if the report also has the planted ones.
 func (a secretSearch) believed(report []secrets.Finding, other copies) (found []secrets.Finding, ok bool) {
 	found, seen := ofSource(report, other)
 	if !seen {
@@ -120,7 +118,7 @@ func (a secretSearch) believed(report []secrets.Finding, other copies) (found []
 	return found, true
 }
 
-// ofSource takes the findings in what was searched out of a report, and tells whether it has what was planted.
+// ofSource removes planted findings from a report, and reports whether they were all there.
 func ofSource(report []secrets.Finding, other copies) (found []secrets.Finding, seen bool) {
 	for _, f := range report {
 		inner, is := strings.CutPrefix(f.File, "source/")
@@ -141,7 +139,7 @@ func ofSource(report []secrets.Finding, other copies) (found []secrets.Finding, 
 	return found, seen
 }
 
-// reported is what Gitleaks reports of a tree and of what is planted beside it.
+// reported are Gitleaks' findings in a tree and in what was planted beside it.
 func (a secretSearch) reported(ctx context.Context, source runner.Files, how search, other copies) (all []secrets.Finding, ok bool) {
 	program, problem := a.tool(ctx, tools.Gitleaks)
 	if problem != nil {

@@ -11,24 +11,24 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/secrets"
 )
 
-// byName are the names whose files Gitleaks does not open, by its own rules, and that may be text of the
-// source all the same: a folder gitleaks.toml/ would hide all that is in it, settings.bin itself.
+// byName matches files that Gitleaks skips by name although they may be text of the source: a directory gitleaks.toml/ would
+// hide everything in it, and settings.bin itself.
 var byName = regexp.MustCompile(`gitleaks\.toml|verification-metadata\.xml|Database.refactorlog|(?:^|/)vendor/|` +
 	`(?i)\.(?:svg|bin|socket|vsidx|v2|suo|wsuo|.dll|pdb|exe|gltf|gem)$|` +
 	`(?:^|/)node_modules/|(?:^|/)bower_components/|(?:^|/)(?:v?env|virtualenv)/lib|(?:^|/)lib(?:64)?/python|(?:^|/)python/[23]|\.dist-info/|` +
 	`(?:^|/)(?:angular|bootstrap|jquery|plotly|swagger)[^/]*\.js(?:\.map)?$|(?:^|/)javascript\.json$|(?:^|/)(?:gradlew|mvnw)|` +
 	`(?:^|/)MavenWrapperDownloader\.java$|go\.(?:mod|work)$`)
 
-// zipped are names of zip archives of Python and of machine learning. Gitleaks knows an archive by its name,
-// and takes these for one file that is no text.
+// zipped matches zip archives used by Python and machine learning. Gitleaks recognises archives by name, and takes these for
+// single binary files.
 var zipped = regexp.MustCompile(`(?i)\.(?:npz|keras|pt|pth|mar|whl|egg|pyz|jar|docx|xlsx|pptx|od[tsp])$`)
 
-// closedFormats are names that Gitleaks does not open and nobody copies for it: pictures, fonts, documents, and
-// the locks of tools, whose digests look like secrets.
+// closedFormats match files that Gitleaks skips and that are not copied for it: pictures, fonts, documents, and tools' locks,
+// whose digests look like secrets.
 var closedFormats = regexp.MustCompile(`(?i)\.(?:bmp|gif|jpe?g|png|tiff?|eot|[ot]tf|woff2?|doc|xls|pdf)$|go\.(?:work\.)?sum$|` +
 	`(?:^|/)(?:gradle\.lockfile|deno\.lock|npm-shrinkwrap\.json|package-lock\.json|pnpm-lock\.yaml|yarn\.lock|Pipfile\.lock|poetry\.lock)$`)
 
-// The bounds of what is copied, in bytes: of a file, of an archive, and of all.
+// Limits of what is copied, in bytes: per file, per archive, and in total.
 const (
 	maxCopies    = 2000
 	copyLimit    = 2 << 20
@@ -36,15 +36,15 @@ const (
 	copiesLimit  = 256 << 20
 )
 
-// copies are files that Gitleaks would skip for their name, under other names.
+// copies are files that Gitleaks would skip because of their name, under other names.
 type copies struct {
 	files map[string][]byte
 	names map[string]string
-	// left is how many there are besides.
+	// left is the number of further ones.
 	left int
 }
 
-// copied reads the files of the source that Gitleaks would skip.
+// copied reads the source files that Gitleaks would skip.
 func copied(ctx context.Context, source runner.Files, names []string) copies {
 	c, total := copies{files: map[string][]byte{}, names: map[string]string{}}, 0
 	for _, name := range names {
@@ -77,7 +77,7 @@ func copied(ctx context.Context, source runner.Files, names []string) copies {
 	return c
 }
 
-// original gives a finding the name that its file has in the source.
+// original replaces the file name in a finding by the one in the source.
 func (c copies) original(f secrets.Finding) (secrets.Finding, bool) {
 	file, inner, archive := strings.Cut(f.File, "!")
 	name, is := c.names[file]

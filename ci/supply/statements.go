@@ -7,7 +7,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/vex"
 )
 
-// stated adds the exceptions of the VEX documents in the source.
+// stated adds the exceptions from the source's VEX documents.
 func (a *audit) stated(ctx context.Context, place string) {
 	if len(a.Config.Security.VEX) == 0 {
 		return

@@ -1,9 +1,8 @@
-// Package supply looks for what should not be shipped: known vulnerabilities and unpinned
-// versions in the locks, secrets in the files, licences that are not allowed.
+// Package supply looks for what should not be shipped: known vulnerabilities and unpinned versions in the locks, secrets in
+// the files, and licences that are not allowed.
 //
-// Everything is judged here, in Go, from what was found; a program's exit code decides nothing.
-// What could not be looked at is never a pass: each search must also find something that was
-// planted for it.
+// Everything is judged here, in Go, from the findings; a program's exit code decides nothing. What could not be examined
+// never passes: each search must also find something that was planted for it.
 package supply
 
 import (
@@ -23,32 +22,31 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Input is what an audit looks at.
+// Input are the arguments of an audit.
 type Input struct {
-	// Config is the run's; Checks are those to make, from config.Checks.
+	// Config is the run's configuration; Checks are the checks to make, from config.Checks.
 	Config config.Config
 	Checks []string
-	// Source is the whole tree.
+	// Source is the complete tree.
 	Source runner.Files
-	// Advisories is the local path of the database; empty to ask Fetch for one.
+	// Advisories is the local path of the database; if it is empty, Fetch is called.
 	Advisories string
-	// Fetch returns the local path of a database of today; nil when there is none to get.
+	// Fetch returns the local path of a current database; nil if none can be fetched.
 	Fetch func(ctx context.Context) (string, error)
 	// Import makes a local directory available to steps.
 	Import func(dir string) (runner.Files, error)
-	// Tool returns a tree with the named program, and nothing else, in its root. Nil when no
-	// program is available.
+	// Tool returns a tree with only the named program in its root. It is nil if no program is available.
 	Tool func(ctx context.Context, name string) (runner.Files, error)
-	// History writes every file that the source ever had into a directory, as id/path; nil when it is not
-	// asked for.
+	// History writes all earlier file contents of the source into a directory, as id/path; nil if they are not to be
+	// searched.
 	History func(ctx context.Context, dir string) (History, error)
-	// Registry returns what the registry of the image found in it; nil when it is not asked.
+	// Registry returns the registry's own findings about the image; nil if it is not asked.
 	Registry func(ctx context.Context) (Opinion, error)
-	// Memory has what programs reported in earlier runs; nil for none.
+	// Memory has the reports of earlier runs; it may be nil.
 	Memory Memory
 	// Scratch is an existing local directory for files that are too large for memory.
 	Scratch string
-	// Now is the day of the judgement.
+	// Now is the time of the judgement.
 	Now time.Time
 }
 
@@ -61,16 +59,16 @@ type audit struct {
 	projects []*pyenv.Project
 	nameless []locks.Loose
 	found    results
-	// waivers is what was said about all exceptions.
+	// waivers are the findings about all exceptions.
 	waivers judge.Exceptions
-	// inFiles are the findings in the files of the source.
+	// inFiles are the findings in the current files of the source.
 	inFiles []secrets.Finding
-	// notes are what to remember, recalls the times of what was recalled.
+	// notes are entries to store in the memory; recalls are the times of recalled entries.
 	notes   []note
 	recalls []time.Time
 }
 
-// Audit makes the checks and judges what they found.
+// Audit makes the checks and judges their findings.
 func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	a := &audit{Input: in, runner: r, stage: verdict.Stage{Name: verdict.Audit}}
 	files := a.aside(func(beside *audit) {
@@ -102,8 +100,8 @@ func Audit(ctx context.Context, r runner.Runner, in Input) verdict.Stage {
 	return *a.remember(ctx, a.stage.Judge(a.problems...))
 }
 
-// aside does a part of an audit meanwhile, with a stage of its own. The result waits for it and adds what it
-// found to this audit.
+// aside runs a part of an audit concurrently with a stage of its own. The returned function waits for it and adds its
+// findings to this audit.
 func (a *audit) aside(do func(beside *audit)) (wait func()) {
 	beside := &audit{Input: a.Input, runner: a.runner, stage: verdict.Stage{Name: a.stage.Name}}
 	done := make(chan struct{})
@@ -128,7 +126,7 @@ func (a *audit) fail(code verdict.Code, format string, args ...any) *verdict.Pro
 	return p
 }
 
-// own is a code as this stage raises it.
+// own returns a code as this stage raises it.
 func (a *audit) own(code verdict.Code) verdict.Code {
 	if code.Stage == "any" {
 		return code.In(a.stage.Name)
@@ -136,13 +134,13 @@ func (a *audit) own(code verdict.Code) verdict.Code {
 	return code
 }
 
-// fileLimit bounds a file that declares packages.
+// fileLimit limits the size of a file that declares packages.
 const fileLimit = 32 << 20
 
-// unlocked are declarations without any versions that are pinned.
+// unlocked are declarations of packages without pinned versions.
 var unlocked = []pyenv.Kind{pyenv.Pyproject, pyenv.Setuptools, pyenv.Pipfile, pyenv.Tox, pyenv.Conda}
 
-// locks reads the locks of all environments. It reports whether everything could be read.
+// locks reads the locks of all environments. It reports whether all of them could be read.
 func (a *audit) locks(ctx context.Context) bool {
 	source := a.Source.Filter(nil, a.Config.Exclude)
 	before := len(a.problems)
@@ -165,7 +163,7 @@ func (a *audit) locks(ctx context.Context) bool {
 		switch {
 		case errors.As(err, &invalid):
 			problem := invalid.Problem(LockUnreadable)
-			// The environments often share their files, and so the fault.
+			// Environments often share files, and so the fault.
 			if !slices.ContainsFunc(a.problems, func(p *verdict.Problem) bool { return p.Cause == problem.Cause }) {
 				a.problems = append(a.problems, problem)
 			}
@@ -178,7 +176,7 @@ func (a *audit) locks(ctx context.Context) bool {
 		for _, name := range project.From {
 			if slices.Contains(unlocked, project.Kind) || slices.Contains([]string{"pyproject.toml", "setup.cfg", "setup.py"}, path.Base(name)) {
 				entry := locks.Loose{Text: "the dependencies, which no lock pins", File: name}
-				if !slices.Contains(a.found.loose, entry) { // the environments often share their files
+				if !slices.Contains(a.found.loose, entry) { // environments often share files
 					a.found.loose = append(a.found.loose, entry)
 				}
 				continue
@@ -229,8 +227,7 @@ func (a *audit) locks(ctx context.Context) bool {
 	return len(a.problems) == before
 }
 
-// pinning demands exact versions. It also belongs to the check for advisories: what is not
-// pinned cannot be compared.
+// pinning requires exact versions. It also belongs to the check for advisories, because unpinned packages cannot be compared.
 func (a *audit) pinning() {
 	unhashed := 0
 	for _, p := range a.found.packages {
@@ -252,10 +249,10 @@ func (a *audit) pinning() {
 	}
 }
 
-// control is the package that every database of Python packages knows to be vulnerable.
+// control is a package that every database of Python packages lists as vulnerable.
 var control = locks.Package{Name: "jinja2", Version: "2.4.1", File: "planted"}
 
-// split separates the findings of the control from those of the locks.
+// split separates the control's findings from those of the locks.
 func split(all []advisory.Finding, packages []locks.Package) (found []advisory.Finding, seen bool) {
 	own := slices.ContainsFunc(packages, func(p locks.Package) bool { return p.Name == control.Name && p.Version == control.Version })
 	for _, f := range all {

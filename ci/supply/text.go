@@ -7,7 +7,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/advisory"
 )
 
-// plural is a number with a noun: 1 package, 2 packages.
+// plural formats a number with a noun: 1 package, 2 packages.
 func plural(n int, noun string) string {
 	stem, y := strings.CutSuffix(noun, "y")
 	switch {
@@ -20,7 +20,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// where is file:line; the file alone where the line is not known.
+// where formats file:line, or only the file if the line is unknown.
 func where(file string, line int) string {
 	if line <= 0 {
 		return file
@@ -35,7 +35,7 @@ func joinOr(words []string, none string) string {
 	return strings.Join(words, ", ")
 }
 
-// oneLine describes a finding: jinja2 3.1.0: CVE-2024-22195 (high), fixed in 3.1.3.
+// oneLine formats a finding: jinja2 3.1.0: CVE-2024-22195 (high), fixed in 3.1.3.
 func oneLine(f advisory.Finding) string {
 	text := fmt.Sprintf("%s %s: %s (%s)", f.Package, f.Version, f.ID, f.Severity)
 	if f.Exploited {

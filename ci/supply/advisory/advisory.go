@@ -1,5 +1,5 @@
-// Package advisory finds the known vulnerabilities of packages: from a database of OSV records,
-// or from the report of Grype. It judges nothing.
+// Package advisory finds known vulnerabilities of packages, in a database of OSV records or in Grype's report. It does not
+// judge them.
 package advisory
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The severities, as configuration names them.
+// Severities, by their names in the configuration.
 const (
 	Critical   = "critical"
 	High       = "high"
@@ -19,27 +19,27 @@ const (
 	Unknown    = "unknown"
 )
 
-// rank orders severities by what is known to be worse; unknown says nothing.
+// rank orders severities from least to most severe; Unknown has no rank.
 var rank = map[string]int{Critical: 5, High: 4, Medium: 3, Low: 2, Negligible: 1, Unknown: 0}
 
-// Database is the identity and the age of what packages were compared with.
+// Database is the identity and age of the advisories that packages were compared with.
 type Database struct {
 	// Kind is "osv" or "grype", Schema its version.
 	Kind   string `json:"kind"`
 	Schema string `json:"schema,omitempty"`
-	// Built is when the database was made; zero where the format does not say.
+	// Built is when the database was built; zero if the format does not say.
 	Built time.Time `json:"built,omitzero"`
-	// Data is, for each provider, when its data were collected, or its newest record changed.
+	// Data is, per provider, when its data were collected or its newest record changed.
 	Data map[string]time.Time `json:"data"`
-	// Records is the number of advisories, by provider; 0 where the report does not say.
+	// Records is the number of advisories per provider; 0 if the report does not say.
 	Records map[string]int `json:"records,omitempty"`
-	// Digest is the SHA-256 of the database, in hexadecimal, or what its maker calls its checksum.
+	// Digest is the SHA-256 of the database in hex, or the checksum that its publisher gives.
 	Digest string `json:"digest,omitempty"`
-	// Exploited reports whether it knows which vulnerabilities are exploited.
+	// Exploited is set if the database knows which vulnerabilities are exploited.
 	Exploited bool `json:"knows_exploited"`
 }
 
-// Oldest is the provider whose data are the oldest, and their time.
+// Oldest returns the provider with the oldest data, and their time.
 func (d Database) Oldest() (provider string, at time.Time) {
 	for name, data := range d.Data {
 		if provider == "" || data.Before(at) || data.Equal(at) && name < provider {
@@ -51,33 +51,33 @@ func (d Database) Oldest() (provider string, at time.Time) {
 
 // Finding is one vulnerability of one package.
 type Finding struct {
-	// ID is its best known name, Aliases all others.
+	// ID is its best known name, Aliases are all others.
 	ID      string   `json:"id"`
 	Aliases []string `json:"aliases,omitempty"`
-	// Package, Version and Type name the package: Type is that of its package URL, such as pypi.
+	// Package, Version and Type identify the package; Type is that of its package URL, such as pypi.
 	Package string `json:"package"`
 	Version string `json:"version"`
 	Type    string `json:"type"`
-	// Severity is one of the constants; Score is the highest base score, 0 for none.
+	// Severity is one of the constants; Score is the highest base score, or 0.
 	Severity string  `json:"severity"`
 	Score    float64 `json:"score,omitempty"`
-	// Fixed are the versions that fix it; none when there is no fix.
+	// Fixed are the versions that fix it; empty if there is no fix.
 	Fixed []string `json:"fixed,omitempty"`
-	// Published is when it became known; zero when the database does not say.
+	// Published is when it became known; zero if the database does not say.
 	Published time.Time `json:"published,omitzero"`
 	// Exploited is set if it is known to be exploited.
 	Exploited bool `json:"exploited,omitempty"`
-	// Uncertain is why it could not be ruled out; empty for a plain match.
+	// Uncertain is the reason why it could not be ruled out; empty for a definite match.
 	Uncertain string `json:"uncertain,omitempty"`
-	// Locations are where the package is.
+	// Locations are where the package was found.
 	Locations []string `json:"locations,omitempty"`
 }
 
-// Names are all names of the vulnerability.
+// Names returns all names of the vulnerability.
 func (f Finding) Names() []string { return append([]string{f.ID}, f.Aliases...) }
 
-// Merge counts one vulnerability of a package once, whatever names it has: findings that share a
-// name are one, with the worst known severity, the earliest publication and all fixes.
+// Merge merges findings of one package that share a name, so that a vulnerability is counted once. The result has the highest
+// known severity, the earliest publication and all fixes.
 func Merge(findings []Finding) []Finding {
 	group := make([]int, len(findings))
 	byName := map[string]int{}
@@ -135,7 +135,7 @@ func (f *Finding) join(other Finding) {
 	}
 }
 
-// settle puts the best known name first.
+// settle makes the best known name the ID.
 func (f *Finding) settle() {
 	names := f.Names()
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(fame(a)-fame(b), strings.Compare(a, b)) })

@@ -11,17 +11,17 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 )
 
-// Matched is what a report of Grype says.
+// Matched is the content of Grype's report.
 type Matched struct {
 	Findings []Finding
 	Database Database
-	// Version is that of Grype.
+	// Version is Grype's version.
 	Version string
-	// Distribution is what the operating system was recognised as; empty for none.
+	// Distribution is the detected operating system, or empty.
 	Distribution string
 }
 
-// match is what is read of one match.
+// match is the part of a match that is read.
 type match struct {
 	Vulnerability struct {
 		ID       string `json:"id"`
@@ -51,8 +51,8 @@ type match struct {
 	} `json:"artifact"`
 }
 
-// ReadGrype reads Grype's report in JSON. It keeps one match in memory at a time besides the
-// findings, so that a report of hundreds of megabytes is no problem. The findings are not merged.
+// ReadGrype reads Grype's JSON report. It keeps only one match at a time in memory besides the findings, so a report may have
+// hundreds of megabytes. The findings are not merged.
 func ReadGrype(report io.Reader) (Matched, error) {
 	d := json.NewDecoder(report)
 	matched := Matched{Database: Database{Kind: "grype", Data: map[string]time.Time{}, Exploited: true}}
@@ -112,7 +112,7 @@ func open(d *json.Decoder, want rune) error {
 	return nil
 }
 
-// skip reads past a value without keeping it.
+// skip skips a value without keeping it in memory.
 func skip(d *json.Decoder) error {
 	depth := 0
 	for {
@@ -165,7 +165,7 @@ func (one match) finding() (Finding, error) {
 	}
 	for _, related := range one.Related {
 		f.Aliases = append(f.Aliases, related.ID)
-		// A record of a distribution may say less than the one that it refers to.
+		// A distribution's record may have less information than the record that it refers to.
 		if other := Word(related.Severity); f.Severity == Unknown {
 			f.Severity = other
 		}

@@ -21,16 +21,16 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 )
 
-// PyPI is the ecosystem that OSV records are read for.
+// PyPI is the ecosystem whose OSV records are used.
 const PyPI = "PyPI"
 
-// The bounds of a database of OSV records: that of all of PyPI has 20,000 in 100 MB.
+// Limits of an OSV database. That of all of PyPI has 20,000 records in 100 MB.
 const (
 	maxRecord  = 16 << 20
 	maxRecords = 2_000_000
 )
 
-// record is what is read of an OSV record.
+// record is the part of an OSV record that is read.
 type record struct {
 	ID        string     `json:"id"`
 	Aliases   []string   `json:"aliases"`
@@ -42,10 +42,10 @@ type record struct {
 	Database  specific   `json:"database_specific"`
 }
 
-// moment is a time in RFC 3339, or as YAML prints one: the records of PyPA are written in YAML.
+// moment is a time in RFC 3339, or as YAML formats it, because PyPA's records are written in YAML.
 type moment struct{ time.Time }
 
-// UnmarshalJSON reads a time; null and an empty text are the zero time.
+// UnmarshalJSON parses a time; null and an empty string are the zero time.
 func (m *moment) UnmarshalJSON(content []byte) error {
 	var text *string
 	if err := json.Unmarshal(content, &text); err != nil || text == nil || *text == "" {
@@ -83,11 +83,10 @@ type versions struct {
 	Events []map[string]string `json:"events"`
 }
 
-// MatchOSV compares pinned packages with the OSV records at a local path: a directory of JSON
-// files, a file with one record a line, or a zip archive of JSON files, which is how osv.dev
-// offers them. Only records of PyPI count. The findings are not merged.
+// MatchOSV compares pinned packages with the OSV records at a local path: a directory of JSON files, a file with one record
+// per line, or a zip archive of JSON files, as osv.dev provides. Only records for PyPI are used. The findings are not merged.
 //
-// An error means that the database cannot be read; no part of it may then be believed.
+// An error means that the database cannot be read; then no part of it may be trusted.
 func MatchOSV(ctx context.Context, file string, packages []locks.Package) ([]Finding, Database, error) {
 	m := &matcher{
 		packages: map[string][]locks.Package{}, sum: newSum(),
@@ -111,7 +110,7 @@ type matcher struct {
 	sum      *sum
 }
 
-// sum is a digest that does not depend on the order of the records.
+// sum is a digest that does not depend on the order of records.
 type sum struct{ total [sha256.Size]byte }
 
 func newSum() *sum { return &sum{} }
@@ -164,8 +163,8 @@ func (m *matcher) directory(ctx context.Context, dir string) error {
 	})
 }
 
-// passed is for what is no file of records. Nothing in a folder behind a link would be looked at, so one is an
-// error; but for hidden ones, which a volume of Kubernetes has.
+// passed skips entries that are not files of records. A link to a directory would hide what is behind it, so it is an error,
+// except hidden links, which a Kubernetes volume has.
 func (m *matcher) passed(dir, name string, entry fs.DirEntry) error {
 	if entry.Type()&fs.ModeSymlink == 0 || strings.HasPrefix(path.Base(name), ".") {
 		return nil
@@ -272,7 +271,7 @@ func (m *matcher) record(name string, content []byte) error {
 	return nil
 }
 
-// ecosystem is the name before the release, as in Debian:12.
+// ecosystem returns the name without the release, such as Debian for Debian:12.
 func ecosystem(a affected) string {
 	name, _, _ := strings.Cut(a.Package.Ecosystem, ":")
 	return name

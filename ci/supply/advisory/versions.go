@@ -13,7 +13,7 @@ import (
 	pep440 "github.com/aquasecurity/go-pep440-version"
 )
 
-// includes reports whether a version is affected. What cannot be decided is, with the reason.
+// includes reports whether a version is affected. If that cannot be decided it is, with the reason.
 func (a affected) includes(version string) (is bool, uncertain string) {
 	v, err := pep440.Parse(version)
 	if err != nil {
@@ -45,7 +45,7 @@ func (a affected) includes(version string) (is bool, uncertain string) {
 	return false, ""
 }
 
-// release is a version without its local part: 2.0+cpu is a build of 2.0, whose faults it has.
+// release returns a version without its local part: 2.0+cpu is a build of 2.0 and has the same vulnerabilities.
 func release(v pep440.Version, text string) pep440.Version {
 	public, _, local := strings.Cut(text, "+")
 	if parsed, err := pep440.Parse(public); local && err == nil {
@@ -54,8 +54,8 @@ func release(v pep440.Version, text string) pep440.Version {
 	return v
 }
 
-// includes evaluates the events of a range in the order of their versions, as OSV's schema wants:
-// introduced, then fixed, last_affected or nothing.
+// includes evaluates the events of a range by version, as OSV's schema requires: introduced, then fixed, last_affected or
+// nothing.
 func (r versions) includes(v pep440.Version) (bool, error) {
 	type event struct {
 		kind string
@@ -95,7 +95,7 @@ func (r versions) includes(v pep440.Version) (bool, error) {
 	return in, nil
 }
 
-// fixes are the versions that fix it and are newer than the given one.
+// fixes returns the versions that fix it and are newer than the given one.
 func (a affected) fixes(version string) []string {
 	v, err := pep440.Parse(version)
 	var fixes []string
@@ -114,7 +114,7 @@ func (a affected) fixes(version string) []string {
 	return fixes
 }
 
-// severity is the worst that a record states, by the scores of CVSS or in words.
+// severity returns the highest severity in a record, from CVSS scores or words.
 func severity(scores []score, words ...any) (name string, highest float64) {
 	name = Unknown
 	take := func(other string) {
@@ -135,7 +135,7 @@ func severity(scores []score, words ...any) (name string, highest float64) {
 	return name, highest
 }
 
-// Word is the severity that databases give in words; Unknown for any other.
+// Word returns the severity for a database's word, or Unknown.
 func Word(text string) string {
 	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "critical":
@@ -167,7 +167,7 @@ func rating(base float64) string {
 	return Negligible
 }
 
-// baseScore is that of a vector of CVSS 2, 3 or 4.
+// baseScore returns the base score of a CVSS vector of version 2, 3 or 4.
 func baseScore(vector string) (float64, bool) {
 	switch {
 	case strings.HasPrefix(vector, "CVSS:4.0/"):

@@ -1,6 +1,5 @@
-// Package judge decides what vulnerabilities, secrets and licences that were found mean: what
-// fails, what is allowed until when, and whether enough was looked at. It is pure: it reads no
-// clock and no file.
+// Package judge decides what vulnerabilities, secrets and licences mean: what fails, what is allowed until when, and whether
+// enough was examined. It is pure: it reads no clock and no file.
 package judge
 
 import (
@@ -14,28 +13,28 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 )
 
-// The bounds of an exception.
+// Limits of an exception.
 const (
-	// Longest is how far away the end of an exception may be.
+	// Longest is how far in the future an exception may end.
 	Longest = 180 * 24 * time.Hour
-	// Soon is how long before its end an exception is warned of.
+	// Soon is how long before its end an exception causes a warning.
 	Soon = 14 * 24 * time.Hour
 )
 
-// The actions, as configuration names them.
+// Actions, by their names in the configuration.
 const (
 	Fail = "fail"
 	Warn = "warn"
 	Note = "note"
 )
 
-// Judged is one finding with what it leads to.
+// Judged is a finding with its consequence.
 type Judged struct {
 	advisory.Finding
 	// Action is Fail, Warn or Note; Allowed is the exception that applies, or nil.
 	Action  string
 	Allowed *config.AllowedAdvisory
-	// Why explains an action that does not follow from the severity alone.
+	// Why explains an action that is not the severity's.
 	Why string
 }
 
@@ -45,25 +44,25 @@ type Verdict struct {
 	Exceptions
 }
 
-// Exceptions are what is to say about the exceptions themselves, as sentences.
+// Exceptions are sentences about the exceptions themselves.
 type Exceptions struct {
-	// Expired are past their end and still needed, TooLong end too far away: both fail.
+	// Expired exceptions have ended but are still needed, TooLong ones end too far in the future: both fail.
 	Expired, TooLong []string
-	// Ending end soon, Unused match nothing: both warn.
+	// Ending exceptions end soon, Unused ones match nothing: both warn.
 	Ending, Unused []string
 }
 
-// Of are the findings with the given action.
+// Of returns the findings with the given action.
 func (v Verdict) Of(action string) []Judged {
 	return slices.DeleteFunc(slices.Clone(v.All), func(j Judged) bool { return j.Allowed != nil || j.Action != action })
 }
 
-// Allowed are the findings that an exception covers.
+// Allowed returns the findings that an exception covers.
 func (v Verdict) Allowed() []Judged {
 	return slices.DeleteFunc(slices.Clone(v.All), func(j Judged) bool { return j.Allowed == nil })
 }
 
-// Advisories judges merged findings of one place ("locks" or "image") by the rules.
+// Advisories judges merged findings in one place ("locks" or "image") by the rules.
 func Advisories(findings []advisory.Finding, rules config.Security, place string, now time.Time) Verdict {
 	var v Verdict
 	used := make([]bool, len(rules.Allow))
@@ -86,7 +85,7 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 		v.All = append(v.All, j)
 	}
 	for i, allowed := range rules.Allow {
-		// A VEX document is for all that use the project: it need not fit, and its end is counted, not chosen.
+		// A VEX document is for all users of the project. It need not match anything, and its end is computed, not chosen.
 		if allowed.In == place && (!allowed.Stated || used[i]) {
 			v.Note(fmt.Sprintf("%s in %s", allowed.ID, allowed.Package), allowed.Until, used[i], now)
 		}
@@ -94,8 +93,8 @@ func Advisories(findings []advisory.Finding, rules config.Security, place string
 	return v
 }
 
-// covering is the exception that allows a finding. An advisory for several vulnerabilities has the CVE
-// of each: one of them by its CVE does not allow the others.
+// covering returns the exception that allows a finding. An advisory for several vulnerabilities has the CVE of each; an
+// exception for one of these CVEs does not allow the others.
 func covering(f advisory.Finding, holding []config.AllowedAdvisory) *config.AllowedAdvisory {
 	if len(holding) == 0 {
 		return nil
@@ -114,10 +113,10 @@ func covering(f advisory.Finding, holding []config.AllowedAdvisory) *config.Allo
 	return &holding[0]
 }
 
-// Holds reports whether an exception applies: its last day is not over and not too far away.
+// Holds reports whether an exception applies: its last day has not passed and is not too far in the future.
 func Holds(until string, now time.Time) bool { return !past(until, now) && !tooLong(until, now) }
 
-// Note adds what is to say about one exception, used or not.
+// Note adds the findings about one exception, whether or not it was used.
 func (e *Exceptions) Note(what, until string, used bool, now time.Time) {
 	switch {
 	case tooLong(until, now):
@@ -131,7 +130,7 @@ func (e *Exceptions) Note(what, until string, used bool, now time.Time) {
 	}
 }
 
-// end is the moment after the last day; the zero time for what is no day, which is past.
+// end returns the moment after the last day, or the zero time, which is past, for an invalid day.
 func end(until string) time.Time {
 	day, err := time.Parse(time.DateOnly, until)
 	if err != nil {
@@ -146,7 +145,7 @@ func tooLong(until string, now time.Time) bool {
 	return end(until).Sub(now) > Longest+24*time.Hour
 }
 
-// Same reports whether two names are of one package.
+// Same reports whether two names mean the same package.
 func Same(allowed, found string) bool {
 	return strings.EqualFold(allowed, found) || locks.Normal(allowed) == locks.Normal(found)
 }
@@ -155,11 +154,11 @@ func named(f advisory.Finding, id string) bool {
 	return slices.ContainsFunc(f.Names(), func(name string) bool { return strings.EqualFold(name, id) })
 }
 
-// action is what a finding leads to without exceptions.
+// action returns the consequence of a finding without exceptions.
 func action(f advisory.Finding, rules config.Security, now time.Time) Judged {
 	j := Judged{Finding: f, Action: rules.Severity[f.Severity]}
 	if j.Action == "" || f.Severity == advisory.Unknown && j.Action == Note {
-		j.Action = Fail // nothing that is not configured may pass in silence
+		j.Action = Fail // nothing unconfigured may pass silently
 	}
 	if f.Exploited {
 		j.Action, j.Why = Fail, "known to be exploited"
@@ -174,7 +173,7 @@ func action(f advisory.Finding, rules config.Security, now time.Time) Judged {
 	grace := map[string]time.Duration{
 		advisory.Critical: rules.Grace.Critical.Std(), advisory.High: rules.Grace.High.Std(), advisory.Medium: rules.Grace.Medium.Std(),
 	}[f.Severity]
-	// A date to come is none: it would be a grace without an end.
+	// A date in the future counts as unknown; it would be an unlimited grace period.
 	dated := !f.Published.IsZero() && !f.Published.After(now)
 	if until := f.Published.Add(grace); j.Action == Fail && dated && now.Before(until) {
 		j.Action, j.Why = Warn, "published on "+f.Published.UTC().Format(time.DateOnly)+", fails from "+until.UTC().Format(time.DateOnly)
@@ -184,7 +183,7 @@ func action(f advisory.Finding, rules config.Security, now time.Time) Judged {
 
 var weight = map[string]int{Fail: 3, Warn: 2, Note: 1}
 
-// Fault is a reason why a database says too little.
+// Fault is a reason why a database is insufficient.
 type Fault struct {
 	Kind FaultKind
 	Text string
@@ -193,20 +192,20 @@ type Fault struct {
 // FaultKind is the kind of a Fault.
 type FaultKind int
 
-// The kinds.
+// Kinds of faults.
 const (
-	// Stale is a database that was built, or whose data were collected, too long ago.
+	// Stale: the database was built, or its data were collected, too long ago.
 	Stale FaultKind = iota + 1
-	// Incomplete is one without the provider of what is in use.
+	// Incomplete: the provider for a package in use is missing.
 	Incomplete
-	// Corrupt is one that contradicts itself, such as with a time in the future.
+	// Corrupt: the database contradicts itself, such as with a time in the future.
 	Corrupt
 )
 
 // fresh is by how much a database may be ahead of this machine's clock.
 const fresh = 24 * time.Hour
 
-// Database finds why a database says too little about packages of the needed providers.
+// Database returns why a database is insufficient for packages of the needed providers.
 func Database(d advisory.Database, rules config.Security, needed []string, now time.Time) []Fault {
 	var faults []Fault
 	add := func(kind FaultKind, format string, args ...any) {

@@ -1,4 +1,4 @@
-// Package licenses compares the licences of packages with what is allowed.
+// Package licenses compares packages' licences with the rules.
 package licenses
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/locks"
 )
 
-// Package is what a package says of its licence.
+// Package is what a package declares about its licence.
 type Package struct {
 	Name, Version string
 	// Expression is an SPDX expression (License-Expression), Text the older free field
@@ -76,8 +76,8 @@ func shown(expression string) string {
 	return expression
 }
 
-// permitted reports whether an expression can be met: by licences that are allowed, or, where
-// only some are denied, without those. A choice (OR) is met by one side.
+// permitted reports whether an expression can be satisfied: with allowed licences or, if only some are denied, without those.
+// For a choice (OR) one side is enough.
 func permitted(expression string, rules config.Licenses) bool {
 	all, err := spdxexp.ExtractLicenses(expression)
 	if err != nil {
@@ -97,8 +97,8 @@ func permitted(expression string, rules config.Licenses) bool {
 	return err == nil && ok
 }
 
-// family is a licence without what says which versions apply, and in lower case: who denies
-// AGPL-3.0-only denies AGPL-3.0, as packages still write it, and AGPL-3.0-or-later.
+// family returns a licence in lower case without its version qualifier: a rule for AGPL-3.0-only also covers AGPL-3.0, as
+// packages still write it, and AGPL-3.0-or-later.
 func family(id string) string {
 	id = strings.ToLower(id)
 	for _, ending := range []string{"+", "-only", "-or-later"} {
@@ -107,10 +107,11 @@ func family(id string) string {
 	return id
 }
 
-// versionOf is the version at the end of a licence's family.
+// versionOf returns the version at the end of a licence's family.
 var versionOf = regexp.MustCompile(`-[0-9.]+$`)
 
-// kin is a licence without any version: classifiers are coarse, and have one name for two licences of Python.
+// kin returns a licence without any version, because classifiers are coarse, and have the same name for two licences of
+// Python.
 func kin(id string) string {
 	if id = versionOf.ReplaceAllString(family(id), ""); id == "psf" {
 		return "python"
@@ -118,8 +119,8 @@ func kin(id string) string {
 	return id
 }
 
-// SPDX is the package's licence as an SPDX expression; empty when it is not known. An expression is all that
-// counts; the free field and the classifiers may contradict each other, and then both do.
+// SPDX returns the package's licence as an SPDX expression, or an empty string. If there is an expression only that counts.
+// The free-text field and the classifiers may contradict each other; then both count.
 func (p Package) SPDX() string {
 	stated := p.stated()
 	var ids []string
@@ -135,11 +136,11 @@ func (p Package) SPDX() string {
 		}
 		return strings.Join(append([]string{"(" + stated + ")"}, ids...), " AND ")
 	}
-	// Several classifiers may mean either; all of them must then be acceptable.
+	// Several classifiers can mean either; all of them must then be acceptable.
 	return cmp.Or(stated, strings.Join(p.classified(), " AND "))
 }
 
-// stated is the licence by the two fields for one.
+// stated returns the licence from the two licence fields.
 func (p Package) stated() string {
 	for _, text := range []string{p.Expression, p.Text} {
 		text = strings.TrimSpace(text)
@@ -156,7 +157,7 @@ func (p Package) stated() string {
 	return ""
 }
 
-// classified are the licences that classifiers name and that are known.
+// classified returns the known licences that classifiers name.
 func (p Package) classified() []string {
 	var ids []string
 	for _, c := range p.Classifiers {
@@ -168,8 +169,8 @@ func (p Package) classified() []string {
 	return ids
 }
 
-// unread are the classifiers whose licence is not known, if nothing but classifiers says what the licence is:
-// the others do not speak for these.
+// unread returns the classifiers with an unknown licence if there is nothing but classifiers, because the others do not cover
+// these.
 func (p Package) unread() []string {
 	if p.stated() != "" {
 		return nil
@@ -180,7 +181,7 @@ func (p Package) unread() []string {
 	})
 }
 
-// usual are names in common use that mean one licence.
+// usual maps common names to licences.
 var usual = map[string]string{
 	"mit": "MIT", "mit license": "MIT", "the mit license": "MIT", "the mit license (mit)": "MIT", "expat": "MIT",
 	"apache": "Apache-2.0", "apache 2": "Apache-2.0", "apache 2.0": "Apache-2.0", "apache-2": "Apache-2.0",

@@ -16,8 +16,7 @@ func (p Package) PURL() string {
 	return "pkg:pypi/" + url.PathEscape(p.Name) + "@" + url.PathEscape(p.Version)
 }
 
-// Distinct are the packages once each, by name and version, in that order. The first file that
-// pins one is kept.
+// Distinct returns the packages once each, sorted by name and version. The first file that pins a package is kept.
 func Distinct(packages []Package) []Package {
 	sorted := slices.Clone(packages)
 	slices.SortStableFunc(sorted, func(a, b Package) int {
@@ -26,8 +25,8 @@ func Distinct(packages []Package) []Package {
 	return slices.CompactFunc(sorted, func(a, b Package) bool { return a.Name == b.Name && a.Version == b.Version })
 }
 
-// bom is what a bill of materials of CycloneDX 1.6 has here. The library for the format takes longer to
-// compile than this package; it is the judge in the tests.
+// bom is the used part of a CycloneDX 1.6 bill of materials. The format's library takes longer to compile than this package;
+// tests use it to validate the result.
 type bom struct {
 	Schema     string      `json:"$schema"`
 	Format     string      `json:"bomFormat"`
@@ -56,8 +55,8 @@ type property struct {
 	Value string `json:"value"`
 }
 
-// BOM is the bill of materials of the packages, as CycloneDX 1.6 in JSON. The same packages
-// give the same bytes: it has no time, and its serial number is that of the content.
+// BOM returns the packages' bill of materials as CycloneDX 1.6 JSON. It is deterministic: there is no time, and the serial
+// number is derived from the content.
 func BOM(application string, packages []Package) ([]byte, error) {
 	b := bom{
 		Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", Spec: "1.6", Version: 1,
@@ -65,7 +64,7 @@ func BOM(application string, packages []Package) ([]byte, error) {
 	}
 	sum := sha256.New()
 	for _, p := range Distinct(packages) {
-		// A hash never fails to write.
+		// Writing to a hash never fails.
 		_, _ = fmt.Fprintln(sum, p.PURL(), p.File)
 		b.Components = append(b.Components, component{
 			Ref: p.PURL(), Type: "library", Name: p.Name, Version: p.Version, PURL: p.PURL(),
@@ -73,7 +72,7 @@ func BOM(application string, packages []Package) ([]byte, error) {
 		})
 	}
 	id := sum.Sum(nil)
-	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // a UUID of version 8: of our own making
+	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80 // a UUID of version 8, which is for custom schemes
 	text := hex.EncodeToString(id[:16])
 	b.Serial = strings.Join([]string{"urn:uuid:" + text[:8], text[8:12], text[12:16], text[16:20], text[20:]}, "-")
 	content, err := json.MarshalIndent(b, "", "  ")

@@ -1,5 +1,5 @@
-// Package locks reads which packages a project's lock files pin, for a bill of materials. It
-// decides nothing about an environment: package pyenv does.
+// Package locks reads which packages a project's lock files pin, for a bill of materials. Package pyenv decides what is
+// installed.
 package locks
 
 import (
@@ -20,12 +20,12 @@ import (
 
 // Package is one pinned package.
 type Package struct {
-	// Name is in the normal form of PyPI, such as scikit-learn.
+	// Name is normalised as on PyPI, such as scikit-learn.
 	Name, Version string
-	// File and Line are where it is pinned; the line is 0 where the format has none.
+	// File and Line are where it is pinned; the line is 0 if the format has no lines.
 	File string
 	Line int
-	// Hashed reports whether its content is pinned too.
+	// Hashed is set if its content is pinned too.
 	Hashed bool
 }
 
@@ -36,33 +36,33 @@ type Loose struct {
 	Line       int
 }
 
-// Content is what one file holds.
+// Content is the content of one file.
 type Content struct {
 	Packages []Package
 	Loose    []Loose
-	// Nameless pin their content, but not by a version: a repository at a commit, an archive whose
-	// name has none. No advisory can be compared with them.
+	// Nameless entries pin content but no version: a repository at a commit, or an archive without a version in its name.
+	// They cannot be compared with advisories.
 	Nameless []Loose
-	// Includes are the files that it names, relative to the source.
+	// Includes are the files that it includes, relative to the source.
 	Includes []string
-	// Counted is the number of packages by a second, simpler reading of the same file. It is
-	// at least that of Packages; more means that something was not understood.
+	// Counted is the number of packages by a second, simpler parser. It is at least the number in Packages; if it is larger,
+	// something was not understood.
 	Counted int
 }
 
 var (
 	separators = regexp.MustCompile(`[-_.]+`)
-	// pip takes several options on a line, and names of options that are cut.
+	// pip accepts several options per line, and abbreviated option names.
 	include = regexp.MustCompile(`(?:^|\s)(?:-r|--r(?:e(?:q(?:u(?:i(?:r(?:e(?:m(?:e(?:n(?:t)?)?)?)?)?)?)?)?)?)?(?:\s|=))(?:\s*|=)([^\s=]\S*)`)
 	pinned  = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*={2,3}\s*([^\s;,*]+)\s*(?:;.*|\s--.*)?$`)
 	counted = regexp.MustCompile(`(?m)^\s*[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]\n]*\])?\s*={2,3}`)
-	// limits are a requirement with several or inexact versions.
+	// limits matches a requirement with several or inexact versions.
 	limits = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*` +
 		`[=<>!~]=?=?\s*[^\s;,=<>!~]+(?:\s*,\s*[=<>!~]=?=?\s*[^\s;,=<>!~]+)*\s*(?:;.*|\s--.*)?$`)
-	// archive is the file of a wheel or of a source, with name and version.
+	// archive matches a file name of a wheel or sdist, with name and version.
 	archive = regexp.MustCompile(`(?:^|[/\\])([A-Za-z0-9][A-Za-z0-9._]*?(?:-[A-Za-z][A-Za-z0-9._]*)*)-(v?[0-9][A-Za-z0-9.!+_]*?)` +
 		`(?:(?:-[0-9][A-Za-z0-9_]*)?-[^-/\s]+-[^-/\s]+-[^-/\s]+\.whl|\.tar\.gz|\.tar\.bz2|\.tgz|\.zip)$`)
-	// A password may have an @; a query is often a signature.
+	// A password may contain an @; a query often contains a signature.
 	login    = regexp.MustCompile(`://[^/\s]*@`)
 	query    = regexp.MustCompile(`\?[^\s#]*`)
 	commit   = regexp.MustCompile(`@[0-9a-f]{40}(?:[#\s;]|$)`)
@@ -70,15 +70,15 @@ var (
 	header   = regexp.MustCompile(`(?m)^\s*\[\[\s*packages?\s*\]\]`)
 )
 
-// lineEnds are all that end a line for pip.
+// lineEnds matches everything that ends a line for pip.
 var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\x1c", "\n", "\x1d", "\n", "\x1e", "\n",
 	"\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
-// Normal is a package's name as PyPI compares it.
+// Normal returns a package's name as normalised by PyPI.
 func Normal(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
 
-// Read reads one file by its name; one that the environment takes as requirements, whatever its name
-// is. The error says what cannot be read.
+// Read parses one file by its name, or as requirements if the environment uses it as such. The error says what cannot be
+// read.
 func Read(name string, content []byte, asRequirements bool) (Content, error) {
 	switch base := path.Base(name); {
 	case asRequirements:
@@ -90,14 +90,14 @@ func Read(name string, content []byte, asRequirements bool) (Content, error) {
 	return requirements(name, safetext.Decode(content)), nil
 }
 
-// requirements reads the format of pip.
+// requirements parses pip's format.
 func requirements(name, text string) Content {
 	text = lineEnds.Replace(text)
 	found := Content{Counted: len(counted.FindAllString(text, -1))}
 	for _, line := range joined(text) {
 		if strings.HasPrefix(line.text, "-") {
 			for _, m := range include.FindAllStringSubmatch(line.text, -1) {
-				if strings.Contains(m[1], "://") { // what it holds tomorrow is not pinned
+				if strings.Contains(m[1], "://") { // its content may change tomorrow
 					found.loose(name, line)
 					continue
 				}
@@ -119,14 +119,14 @@ func requirements(name, text string) Content {
 		default:
 			found.loose(name, line)
 			if limits.MatchString(line.text) && counted.MatchString(line.text) {
-				found.Counted-- // it is understood, and said
+				found.Counted-- // understood and reported
 			}
 		}
 	}
 	return found
 }
 
-// content notes what is pinned by its content. An archive's name says which package it is.
+// content records what is pinned by its content. The name of an archive identifies the package.
 func (c *Content) content(name string, line numbered) {
 	title, where, named := strings.Cut(line.text, " @ ")
 	if !named {
@@ -151,10 +151,10 @@ func (c *Content) content(name string, line numbered) {
 	}
 }
 
-// archives are the endings of files that are installed.
+// archives are the file name extensions of installable files.
 var archives = []string{".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz"}
 
-// repository notes a package from a repository at a revision.
+// repository records a package from a repository at a revision.
 func (c *Content) repository(file, title, address string) {
 	line := numbered{text: title + " @ " + address}
 	if commit.MatchString(line.text) {
@@ -168,7 +168,7 @@ func ends(text string, endings ...string) bool {
 	return slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(text, ending) })
 }
 
-// shown is a requirement without hashes and credentials.
+// shown returns a requirement without hashes and credentials.
 func shown(text string) string {
 	text, _, _ = strings.Cut(text, " --")
 	if strings.Contains(text, "://") {
@@ -198,7 +198,7 @@ type numbered struct {
 	number int
 }
 
-// joined are the lines without comments; one that ends in a backslash is joined with the next.
+// joined returns the lines without comments, with lines that end in a backslash joined to the next.
 func joined(text string) []numbered {
 	var lines []numbered
 	open := false
@@ -219,10 +219,10 @@ func joined(text string) []numbered {
 	return slices.DeleteFunc(lines, func(l numbered) bool { return l.text == "" })
 }
 
-// tables reads the formats of uv, Poetry, PDM and PEP 751, which are tables of packages.
+// tables parses the formats of uv, Poetry, PDM and PEP 751, which are tables of packages.
 func tables(name string, content []byte) (found Content, err error) {
 	defer func() {
-		// A file that somebody commits must not stop the pipeline without a message.
+		// A committed file must not stop the pipeline without a message.
 		if r := recover(); r != nil {
 			err = fmt.Errorf("read %s: not valid TOML: %v", name, r)
 		}
@@ -257,8 +257,8 @@ func tables(name string, content []byte) (found Content, err error) {
 	return found, nil
 }
 
-// fixed notes a package without a version of which PEP 751 fixes the content: a commit, or an archive with its
-// hash. It reports whether it is one.
+// fixed records a package without a version whose content PEP 751 pins: a commit, or an archive with its hash. It reports
+// whether the package is one.
 func (c *Content) fixed(file, title string, entry map[string]any) bool {
 	text := func(from, key string) string {
 		table, _ := entry[from].(map[string]any)
@@ -279,11 +279,9 @@ func (c *Content) fixed(file, title string, entry map[string]any) bool {
 	return false
 }
 
-// ofSource reports whether a package lies in the source: the project itself, a member of its
-// workspace.
+// ofSource reports whether a package is in the source: the project itself, or a member of its workspace.
 //
-// Each format has its own way to say it. In that of another it means nothing, and the package is
-// installed from an index.
+// Each format marks this in its own way. A mark of another format has no meaning; such a package is installed from an index.
 func ofSource(file string, entry map[string]any) bool {
 	source, _ := entry["source"].(map[string]any)
 	has := func(object map[string]any, keys ...string) bool {
@@ -300,7 +298,7 @@ func ofSource(file string, entry map[string]any) bool {
 	return false
 }
 
-// pipfile reads the format of Pipenv.
+// pipfile parses Pipenv's format.
 func pipfile(name string, content []byte) (Content, error) {
 	var lock map[string]json.RawMessage
 	if err := json.Unmarshal(content, &lock); err != nil {
@@ -308,7 +306,7 @@ func pipfile(name string, content []byte) (Content, error) {
 	}
 	var found Content
 	for _, section := range []string{"default", "develop"} {
-		// A map, as a struct would take Version for version.
+		// A map, because a struct would accept Version for version.
 		var entries map[string]map[string]any
 		if len(lock[section]) == 0 {
 			continue
@@ -325,7 +323,7 @@ func pipfile(name string, content []byte) (Content, error) {
 			_, git := entry["git"]
 			switch {
 			case git:
-				// Its version, if there is one, is not what is installed.
+				// Its version, if there is one, is not what gets installed.
 				found.repository(name, title, "git+"+text("git")+"@"+text("ref"))
 			case where != "" && (strings.Contains(where, "://") || ends(where, archives...)):
 				found.content(name, numbered{text: title + " @ " + where})

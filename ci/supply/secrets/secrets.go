@@ -1,4 +1,4 @@
-// Package secrets reads what Gitleaks found. The values of secrets are in no result.
+// Package secrets reads Gitleaks' findings. No result contains a secret's value.
 package secrets
 
 import (
@@ -15,16 +15,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/supply/judge"
 )
 
-// Finding is one place that looks like a secret.
+// Finding is a place that looks like a secret.
 type Finding struct {
 	// Rule is the name of the rule that found it.
 	Rule string `json:"rule"`
-	// File is relative to what was searched, Line counts from 1. In an archive the file is
-	// archive!file.
+	// File is relative to the searched directory, Line counts from 1. For a file in an archive, File is archive!file.
 	File string `json:"file"`
 	Line int    `json:"line"`
-	// Commit is the revision that brought it, for a search of the history; where none is known, Object is
-	// the file's content in the repository.
+	// Commit is the revision that added it, in a search of the history. If it is unknown, Object is the file's content in the
+	// repository.
 	Commit string `json:"commit,omitempty"`
 	Object string `json:"object,omitempty"`
 }
@@ -40,12 +39,11 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s:%d (%s)", f.File, f.Line, f.Rule)
 }
 
-// maxFindings bounds a report.
+// maxFindings limits a report.
 const maxFindings = 100_000
 
-// Read reads Gitleaks' report in JSON. below is the directory that was searched: paths are
-// made relative to it, and one outside of it is an error. Nothing of the report but rule, place
-// and commit is kept.
+// Read parses Gitleaks' JSON report. below is the searched directory: paths are made relative to it, and a path outside of it
+// is an error. Only rule, place and commit are kept.
 func Read(report []byte, below string) ([]Finding, error) {
 	var entries []struct {
 		RuleID    string
@@ -54,7 +52,7 @@ func Read(report []byte, below string) ([]Finding, error) {
 		Commit    string
 	}
 	if err := json.Unmarshal(report, &entries); err != nil {
-		// The error of encoding/json may quote what it read.
+		// The error of encoding/json may quote its input.
 		return nil, errors.New("read report of gitleaks: it is not the list of findings that was asked for")
 	}
 	if entries == nil {
@@ -81,13 +79,13 @@ func Read(report []byte, below string) ([]Finding, error) {
 	return found, nil
 }
 
-// Verdict is the judgement on what was found.
+// Verdict is the judgement on the findings.
 type Verdict struct {
 	Failed, Allowed []Finding
 	judge.Exceptions
 }
 
-// Judge sorts findings by the exceptions that apply on a day.
+// Judge sorts findings by the exceptions that apply on a given day.
 func Judge(found []Finding, allowed []config.AllowedSecret, now time.Time) Verdict {
 	var v Verdict
 	used := make([]bool, len(allowed))

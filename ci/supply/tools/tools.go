@@ -1,5 +1,5 @@
-// Package tools knows which programs look for vulnerabilities and secrets, or sign without a key, in which
-// version, and how they are built. They are never part of this program: a step runs them.
+// Package tools knows the programs that look for vulnerabilities and secrets or sign without a key: their versions, and how
+// they are built. They are never part of this program; a step runs them.
 package tools
 
 import (
