@@ -9,24 +9,24 @@ import (
 	"strings"
 )
 
-// The types of what is kept.
+// Media types and limits.
 const (
 	// BundleType is the media type of a Sigstore bundle.
 	BundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	// PayloadType is the type of an in-toto statement in an envelope.
 	PayloadType = "application/vnd.in-toto+json"
-	// MaxBundle bounds a bundle in bytes: one with a bill of materials has some megabytes.
+	// MaxBundle limits the size of a bundle in bytes; one with a bill of materials has some megabytes.
 	MaxBundle = 16 << 20
 )
 
-// Signer signs a message: its SHA-256, with ECDSA on P-256, in ASN.1.
+// Signer signs a message: its SHA-256, with ECDSA on P-256, encoded as ASN.1.
 type Signer interface {
 	Sign(ctx context.Context, message []byte) ([]byte, error)
-	// Hint names the public key: see Hint.
+	// Hint identifies the public key; see the function Hint.
 	Hint() string
 }
 
-// bundle is a Sigstore bundle of version 0.3 around a DSSE envelope, with a plain public key.
+// bundle is a Sigstore bundle of version 0.3 with a DSSE envelope and a plain public key.
 type bundle struct {
 	MediaType string   `json:"mediaType"`
 	Material  material `json:"verificationMaterial"`
@@ -35,7 +35,7 @@ type bundle struct {
 
 type material struct {
 	PublicKey *publicKey `json:"publicKey,omitempty"`
-	// Certificate and Entries are those of a signature without a key.
+	// Certificate and Entries belong to a keyless signature.
 	Certificate *certificate      `json:"certificate,omitempty"`
 	Entries     []json.RawMessage `json:"tlogEntries,omitempty"`
 	Timestamps  json.RawMessage   `json:"timestampVerificationData,omitempty"`
@@ -56,12 +56,12 @@ type signature struct {
 	KeyID string `json:"keyid,omitempty"`
 }
 
-// pae is what is signed: DSSE's encoding of type and payload, before any authentication.
+// pae returns what is signed: DSSE's pre-authentication encoding of type and payload.
 func pae(kind string, payload []byte) []byte {
 	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(kind), kind, len(payload), payload)
 }
 
-// Sign returns the bundle of a statement.
+// Sign returns a signed statement as a bundle.
 func Sign(ctx context.Context, statement Statement, signer Signer) ([]byte, error) {
 	payload, err := json.Marshal(statement)
 	if err != nil {
@@ -84,20 +84,20 @@ func Sign(ctx context.Context, statement Statement, signer Signer) ([]byte, erro
 	return content, nil
 }
 
-// Opened is a bundle whose form is right; its signature has not been checked.
+// Opened is a well-formed bundle whose signature has not been verified.
 type Opened struct {
 	Statement Statement
-	// Payload is the statement as it was signed.
+	// Payload is the signed statement.
 	Payload []byte
-	// Hint names the key that signed, or who signed without one, as the bundle says it.
+	// Hint identifies the key, or the identity of a keyless signature, according to the bundle.
 	Hint string
 
 	envelope envelope
-	// keyless is the material of a signature without a key; nil for one with a key.
+	// keyless is the material of a keyless signature, or nil.
 	keyless *material
 }
 
-// Open reads a bundle. The error says what is wrong with its form.
+// Open parses a bundle. The error says why it is malformed.
 func Open(content []byte) (Opened, error) {
 	var b bundle
 	if err := json.Unmarshal(content, &b); err != nil {
@@ -128,7 +128,7 @@ func Open(content []byte) (Opened, error) {
 	return opened, nil
 }
 
-// Short is the last part of a predicate's type, for people: provenance/v1.
+// Short returns the last part of a predicate type, for people: provenance/v1.
 func Short(kind string) string {
 	parts := strings.Split(kind, "/")
 	return strings.Join(parts[max(0, len(parts)-2):], "/")

@@ -8,7 +8,7 @@ func code(stage string, outcome verdict.Outcome, name, meaning, remedy string) v
 
 const again = "Attest the image again from a run that passed: attest --image <digest> --from <its report>"
 
-// The codes of verifying: deploy raises them before its first change, and verify.
+// Codes of verification, which verify raises, and deploy before its first change.
 var (
 	Missing = code(verdict.Deploy, verdict.Fail, "ATTESTATION_MISSING",
 		"Nothing, or not everything that is demanded, is stated about this digest.", again)
@@ -62,7 +62,7 @@ var (
 		"The image was deployed although it could not be verified; the reason is in the journal.", "Attest the image, and deploy it again")
 )
 
-// The codes of attesting.
+// Codes of attestation.
 var (
 	Refused = code(verdict.Attest, verdict.Fail, "ATTEST_REFUSED",
 		"The run that is to be attested did not pass, or was about another image.",

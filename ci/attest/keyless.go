@@ -15,26 +15,26 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Identity is who may sign without a key of their own: the name in a certificate that Fulcio made for
-// one signature, and the address of who vouched for that name.
+// Identity is who may sign keyless: the name in a certificate that Fulcio issued for one signature, and the issuer that
+// vouched for the name.
 type Identity struct{ Name, Issuer string }
 
-// Proof is what cosign says of a bundle that was signed without a key: whether certificate, signature and
-// the log's entry are right by the trusted root. It is asked neither for a name nor for a subject.
+// Proof is cosign's result for a keyless bundle: whether certificate, signature and log entry are valid for the trusted root.
+// cosign checks neither the name nor the subject.
 type Proof struct {
 	Valid bool
-	// Text is why not.
+	// Text is the reason why not.
 	Text string
 }
 
-// certificate is the certificate of a signature without a key.
+// certificate is the certificate of a keyless signature.
 type certificate struct {
 	RawBytes []byte `json:"rawBytes"`
 
 	parsed *x509.Certificate
 }
 
-// logged is the time that a transparency log has for an entry; 0 where a timestamp has to say it.
+// logged is the time of the entry in a transparency log; 0 if a timestamp is used instead.
 func logged(entry json.RawMessage) int64 {
 	var read struct {
 		IntegratedTime json.Number `json:"integratedTime"`
@@ -49,13 +49,13 @@ func logged(entry json.RawMessage) int64 {
 	return seconds
 }
 
-// The extensions of Fulcio's certificates that name who vouched; the first in ASN.1, the older one as it is.
+// Extensions of Fulcio's certificates with the issuer; the first is encoded as ASN.1, the older one is plain.
 var (
 	issuerExtension = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}
 	olderExtension  = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 1}
 )
 
-// parse reads the certificate.
+// parse parses the certificate.
 func (c *certificate) parse() error {
 	parsed, err := x509.ParseCertificate(c.RawBytes)
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *certificate) parse() error {
 	return nil
 }
 
-// names are all names that the certificate has.
+// names returns all names in the certificate.
 func (c *certificate) names() []string {
 	all := slices.Clone(c.parsed.EmailAddresses)
 	for _, uri := range c.parsed.URIs {
@@ -74,7 +74,7 @@ func (c *certificate) names() []string {
 	return append(all, c.parsed.DNSNames...)
 }
 
-// issuer is who vouched for the name; empty when the certificate does not say it.
+// issuer returns who vouched for the name, or an empty string.
 func (c *certificate) issuer() string {
 	newer, older := "", ""
 	for _, e := range c.parsed.Extensions {
@@ -95,15 +95,14 @@ func (c *certificate) String() string {
 	return strings.Join(c.names(), ", ") + ", vouched for by " + cmp.Or(c.issuer(), "nobody")
 }
 
-// Sum names the bytes of a bundle in Demand.Proofs.
+// Sum identifies a bundle in Demand.Proofs by its bytes.
 func Sum(bundle []byte) string {
 	sum := sha256.Sum256(bundle)
 	return hex.EncodeToString(sum[:])
 }
 
-// Keyless is a bundle that was signed without a key, written anew from what was read of it: cosign is to
-// look at the same, whatever else the file has. It returns the type of what is stated too. Nil for a bundle
-// of a key, and for what is no bundle.
+// Keyless re-encodes a keyless bundle from what was parsed, so that cosign verifies exactly that, whatever else the file
+// contains. It also returns the predicate type. It returns nil for a bundle signed with a key and for anything else.
 func Keyless(content []byte) (anew []byte, kind string) {
 	opened, err := Open(content)
 	if err != nil || opened.keyless == nil {
@@ -116,8 +115,8 @@ func Keyless(content []byte) (anew []byte, kind string) {
 	return anew, opened.Statement.PredicateType
 }
 
-// certified checks a bundle that was signed without a key: who signed, whether it is in a log, when, and
-// what cosign says of it. A certificate is good for minutes; it must have been at the time of the log.
+// certified verifies a keyless bundle: its identity, its log entry, its time, and cosign's result. A certificate is valid for
+// minutes; it must have been valid at the time of the log entry.
 func (o Opened) certified(content []byte, demand Demand) *verdict.Problem {
 	c, kind := o.keyless.Certificate, Short(o.Statement.PredicateType)
 	vouched := func(i Identity) bool { return i.Issuer == c.issuer() }

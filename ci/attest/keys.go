@@ -14,14 +14,14 @@ import (
 	"strings"
 )
 
-// key is a private key of this process.
+// key is a private key in memory.
 type key struct {
 	private *ecdsa.PrivateKey
 	hint    string
 }
 
-// PrivateKey reads a private key: ECDSA on P-256, as PEM in PKCS #8 or SEC 1, without a password.
-// No error has any of its content.
+// PrivateKey parses a private key: ECDSA on P-256, as PEM in PKCS #8 or SEC 1, without a password. Errors never contain any
+// of it.
 func PrivateKey(content []byte) (Signer, error) {
 	block, _ := pem.Decode(content)
 	if block == nil {
@@ -47,8 +47,7 @@ func PrivateKey(content []byte) (Signer, error) {
 	return key{private, hint}, nil
 }
 
-// Sign implements Signer. Without a source of chance the signature follows from key and message
-// (RFC 6979), so that signing again gives the same bytes.
+// Sign implements Signer. The signature is deterministic (RFC 6979), so that signing again gives the same bytes.
 func (k key) Sign(_ context.Context, message []byte) ([]byte, error) {
 	sum := sha256.Sum256(message)
 	return k.private.Sign(nil, sum[:], crypto.SHA256)
@@ -57,7 +56,7 @@ func (k key) Sign(_ context.Context, message []byte) ([]byte, error) {
 // Hint implements Signer.
 func (k key) Hint() string { return k.hint }
 
-// Hint names a public key: the SHA-256 of its DER form, in base64.
+// Hint identifies a public key: the SHA-256 of its DER encoding, in base64.
 func Hint(public *ecdsa.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
@@ -67,10 +66,10 @@ func Hint(public *ecdsa.PublicKey) (string, error) {
 	return base64.StdEncoding.EncodeToString(sum[:]), nil
 }
 
-// maxKeys bounds how many keys are accepted.
+// maxKeys limits how many keys are accepted.
 const maxKeys = 20
 
-// PublicKeys reads public keys: one or more of ECDSA on P-256, in PEM one after the other.
+// PublicKeys parses one or more public keys (ECDSA on P-256) in PEM.
 func PublicKeys(content []byte) ([]*ecdsa.PublicKey, error) {
 	var keys []*ecdsa.PublicKey
 	for rest := content; ; {
@@ -96,7 +95,7 @@ func PublicKeys(content []byte) ([]*ecdsa.PublicKey, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("read public keys: the file has no key")
 	}
-	// A block that is damaged is passed over when PEM is read: what its owner states, such as a failure, would not count.
+	// The PEM decoder skips a damaged block. The statements of its owner, such as a failure, would then not count.
 	if begun := strings.Count(string(content), "-----BEGIN "); begun != len(keys) {
 		return nil, fmt.Errorf("read public keys: the file begins %d keys, and %d of them can be read", begun, len(keys))
 	}

@@ -1,9 +1,8 @@
-// Package attest says what a run found about an image, signed, and checks what was said. A
-// statement has in-toto's form, its envelope is DSSE, and it is kept in a Sigstore bundle, so that
-// others' tools read it too.
+// Package attest signs statements about what a run found about an image, and verifies them. A statement has the in-toto
+// format in a DSSE envelope, and is stored in a Sigstore bundle, so that other tools can read it too.
 //
-// The package knows keys and bytes; package oci keeps bundles beside an image, package kms signs
-// with a key that never leaves AWS.
+// The package handles keys and bytes; package oci stores bundles beside an image, and package kms signs with a key that never
+// leaves AWS.
 package attest
 
 import (
@@ -15,10 +14,10 @@ import (
 	"time"
 )
 
-// The types of statements.
+// Statement types.
 const (
 	StatementType = "https://in-toto.io/Statement/v1"
-	// olderType is what cosign still writes; subjects mean the same.
+	// olderType is what cosign still writes; its subjects have the same meaning.
 	olderType  = "https://in-toto.io/Statement/v0.1"
 	Provenance = "https://slsa.dev/provenance/v1"
 	SBOM       = "https://cyclonedx.org/bom"
@@ -27,13 +26,13 @@ const (
 	TestResult = "https://in-toto.io/attestation/test-result/v0.1"
 	Summary    = "https://slsa.dev/verification_summary/v1"
 
-	// BuildType says how provenance is to be read.
+	// BuildType identifies the format of the provenance.
 	BuildType = "https://github.com/openstack-rca/openstack-rca/pipeline/v1"
-	// Verifier is who says a summary; Builder, with the version, who built.
+	// Verifier is the author of summaries; Builder, with the version, the builder.
 	Verifier = "https://github.com/openstack-rca/openstack-rca"
 )
 
-// Types lists the types of predicates that a run states.
+// Types lists the predicate types that a run states.
 func Types() []string { return []string{Provenance, SBOM, Vulns, TestResult, Summary, SPDX} }
 
 // Statement is one statement about subjects.
@@ -60,48 +59,46 @@ func (s Statement) About(digest string) bool {
 type Facts struct {
 	// Repository and Digest name the image; the digest is sha256:<hex>.
 	Repository, Digest string
-	// Application, Environment, Ref and Commit are the run's; Source is the address of the source,
-	// Tree its digest, Config that of the configuration.
+	// Application, Environment, Ref and Commit are the run's; Source is the source's address, Tree its digest, and Config the
+	// configuration's digest.
 	Application, Environment, Ref, Commit string
 	Source, Tree, Config                  string
-	// Model is the model's SHA-256 in hexadecimal, Version its published number.
+	// Model is the model's SHA-256 in hex, Version its published number.
 	Model, Version string
 	// Builder is this program's version, Runner engine or native.
 	Builder, Runner string
-	// Started and Ended bound the run. They come from its report, so that stating the same run
-	// again gives the same bytes.
+	// Started and Ended are the run's times from its report, so that stating the same run again gives the same bytes.
 	Started, Ended time.Time
-	// Verdict is the run's; Stages are those of its stages, by name, in their order.
+	// Verdict is the run's; Stages are those of its stages, in order.
 	Verdict string
 	Stages  []StageVerdict
-	// BOM are bills of materials as CycloneDX in JSON, SPDX the same as SPDX; an index has one for each
-	// platform. None when empty.
+	// BOM are bills of materials in CycloneDX JSON, SPDX the same in SPDX. An index has one per platform.
 	BOM, SPDX [][]byte
-	// Scan is what the search for vulnerabilities found; nil when there was none.
+	// Scan is the result of the vulnerability scan; nil if there was none.
 	Scan *Scan
-	// Rescan is set for the facts of a later scan of the image: then only what it found is stated.
+	// Rescan is set for a later scan of the image, which is then all that is stated.
 	Rescan bool
 }
 
 // StageVerdict is the verdict of one stage.
 type StageVerdict struct {
 	Name, Verdict, Code string
-	// Platform is that of the image whose run it is part of, for an index; empty for one image.
+	// Platform is the platform of the image whose run the stage belongs to, for an index; otherwise empty.
 	Platform string
 }
 
-// Scan is a search for vulnerabilities.
+// Scan is the result of a vulnerability scan.
 type Scan struct {
-	// Scanner and Version are the program; Database its data, and Data when they were collected.
+	// Scanner and Version identify the program; Database is its data, and Data when they were collected.
 	Scanner, Version, Database string
 	Data                       time.Time
-	// Found are the vulnerabilities that were found, also those that are allowed.
+	// Found are all vulnerabilities found, including allowed ones.
 	Found []Vulnerability
-	// Faults are the codes of what else made the scan fail, such as a secret in a layer.
+	// Faults are the codes of other failures of the scan, such as a secret in a layer.
 	Faults []string
 }
 
-// With is what two searches found together. Its data are as old as the older ones. Either may be nil.
+// With merges two scans. Its data are as old as the older ones. Either scan may be nil.
 func (s *Scan) With(other *Scan) *Scan {
 	switch {
 	case s == nil:
@@ -119,7 +116,7 @@ func (s *Scan) With(other *Scan) *Scan {
 		}
 	}
 	both.Found, both.Faults = slices.Clone(s.Found), slices.Clone(s.Faults)
-	for _, found := range other.Found { // two platforms have most of them in common
+	for _, found := range other.Found { // two platforms share most of them
 		if !slices.ContainsFunc(s.Found, func(has Vulnerability) bool { return reflect.DeepEqual(has, found) }) {
 			both.Found = append(both.Found, found)
 		}
@@ -135,18 +132,18 @@ func (s *Scan) With(other *Scan) *Scan {
 // Vulnerability is one that was found.
 type Vulnerability struct {
 	ID, Package, Version, Severity string
-	// Leads is what it leads to by the rules of its source: fail, warn, note or allowed.
+	// Leads is its consequence by the source's rules: fail, warn, note or allowed.
 	Leads string
-	// In is where the package is: locks or image. Aliases are its other names, Fixed the versions that
-	// fix it, Published when it became known; Exploited is set if it is known to be exploited.
+	// In is where the package is: locks or image. Aliases are its other names, Fixed the versions that fix it, and Published
+	// when it became known; Exploited is set if it is known to be exploited.
 	In             string
 	Aliases, Fixed []string
 	Published      time.Time
 	Exploited      bool
 }
 
-// Statements are what a run states about the image, in the order of Types. An error is only for
-// facts that cannot be encoded.
+// Statements returns what a run states about the image, in the order of Types. It fails only for facts that cannot be
+// encoded.
 func (f Facts) Statements() ([]Statement, error) {
 	type object = map[string]any
 	hex := strings.TrimPrefix(f.Digest, "sha256:")
@@ -229,7 +226,7 @@ func passed(ok bool) string {
 	return "FAILED"
 }
 
-// tests is the result of what was tested: a stage that did not run is no part of it.
+// tests returns the test results; stages that did not run are left out.
 func (f Facts) tests() string {
 	ran := false
 	for _, s := range f.Stages {
@@ -288,5 +285,5 @@ func (f Facts) vulns(at func(time.Time) string) any {
 	}
 }
 
-// list is never null.
+// list never encodes as null.
 func list(all []string) []string { return append([]string{}, all...) }

@@ -13,41 +13,40 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Demand is what a deployment demands of the statements about an image. All of it comes from the
-// call, nothing from the source that is judged.
+// Demand is what a deployment requires of an image's attestations. All of it comes from the call, nothing from the source
+// under judgement.
 type Demand struct {
 	// Digest is the image's, sha256:<hex>.
 	Digest string
-	// Keys are the public keys that are trusted.
+	// Keys are the trusted public keys.
 	Keys []*ecdsa.PublicKey
-	// Identities are who is trusted to sign without a key; Proofs what cosign says of such bundles, by Sum.
+	// Identities are trusted for keyless signatures; Proofs are cosign's results for such bundles, by Sum.
 	Identities []Identity
 	Proofs     map[string]Proof
-	// Require are the types that must be there; see Types.
+	// Require are the required types; see Types.
 	Require []string
-	// Environment is where the image is to run: it must be stated for this environment, or for
-	// one of From. Refs are the branches, or patterns of them, that it may come from; any when empty.
+	// Environment is where the image is to run: it must be stated for this environment, or for one of From. Refs are the
+	// branches, or patterns of them, that it may come from; empty means any.
 	Environment string
 	From, Refs  []string
-	// MaxAge bounds the age of a verdict, MaxDataAge that of the advisories it rests on.
+	// MaxAge limits the age of a verdict, MaxDataAge that of the advisories it is based on.
 	MaxAge, MaxDataAge time.Duration
 	Now                time.Time
 }
 
-// Verified is what was found.
+// Verified is the result of Check.
 type Verified struct {
-	// Accepted are the newest statements that are signed by a trusted key, by type.
+	// Accepted are the newest trusted statements, by type.
 	Accepted map[string]Accepted
-	// Read is how many bundles were looked at, Ignored how many of them do not count.
+	// Read counts the bundles, Ignored those that do not count.
 	Read, Ignored int
-	// Found are the vulnerabilities that are stated. What they lead to is by the rules of the source;
-	// those of the call are the caller's to apply.
+	// Found are the stated vulnerabilities. Their consequences are by the source's rules; the caller applies its own.
 	Found []Vulnerability
-	// Problems are why the demand is not met; none when it is.
+	// Problems are the reasons why the demand is not met.
 	Problems []*verdict.Problem
 }
 
-// Accepted is one statement that counts.
+// Accepted is a statement that counts.
 type Accepted struct {
 	At   time.Time
 	Hint string
@@ -55,8 +54,8 @@ type Accepted struct {
 	predicate map[string]any
 }
 
-// Check compares bundles, as they are kept beside an image, with a demand. A bundle that nobody
-// who is trusted signed neither helps nor harms: everybody who may push can add one.
+// Check compares an image's bundles with a demand. A bundle that no trusted key or identity signed is ignored, because
+// everybody who may push can add one.
 func Check(bundles [][]byte, demand Demand) Verified {
 	v := Verified{Accepted: map[string]Accepted{}, Read: len(bundles)}
 	var reasons []*verdict.Problem
@@ -68,7 +67,7 @@ func Check(bundles [][]byte, demand Demand) Verified {
 			continue
 		}
 		before, has := v.Accepted[kind]
-		// Of two that were made in the same second, in whatever order, the one that is no pass counts.
+		// Of two statements from the same second, the one that is not a pass counts.
 		if !has || accepted.At.After(before.At) || accepted.At.Equal(before.At) && accepted.blames(kind) {
 			v.Accepted[kind] = accepted
 		}
@@ -91,7 +90,7 @@ func Check(bundles [][]byte, demand Demand) Verified {
 	return v
 }
 
-// worst is the most telling reason why no bundle counts; Missing where there is no bundle.
+// worst returns the most informative reason why no bundle counts, or Missing if there are no bundles.
 func worst(reasons []*verdict.Problem) *verdict.Problem {
 	for _, code := range []verdict.Code{OtherSubject, Invalid, Expired, NotLogged, OtherIdentity, OtherIssuer, Untrusted} {
 		for _, p := range reasons {
@@ -103,7 +102,7 @@ func worst(reasons []*verdict.Problem) *verdict.Problem {
 	return verdict.Problemf(Missing, "nothing is stated about the image")
 }
 
-// one checks a bundle: its form, its signature, then what it is about.
+// one verifies a bundle: its format, its signature, and its subject.
 func one(content []byte, demand Demand) (string, Accepted, *verdict.Problem) {
 	opened, err := Open(content)
 	if err != nil {
@@ -145,7 +144,7 @@ func shown(hint string) string {
 	return hint
 }
 
-// times are where each type says when it was made. A bill of materials does not say.
+// times are where each type has its time. A bill of materials has none.
 var times = map[string][]string{
 	Provenance: {"runDetails", "metadata", "finishedOn"},
 	Vulns:      {"metadata", "scanFinishedOn"},
@@ -161,7 +160,7 @@ func stated(kind string, predicate map[string]any) (time.Time, error) {
 	return time.Parse(time.RFC3339, text(predicate, path...))
 }
 
-// text is a string in nested objects; empty when it is not there.
+// text returns a string in nested objects, or an empty string.
 func text(object map[string]any, path ...string) string {
 	var value any = object
 	for _, name := range path {
@@ -178,7 +177,7 @@ func text(object map[string]any, path ...string) string {
 // ahead is by how much a statement may be ahead of this machine's clock.
 const ahead = 10 * time.Minute
 
-// judge compares what is stated with the demand.
+// judge compares the statements with the demand.
 func (v *Verified) judge(d Demand) {
 	fail := func(code verdict.Code, format string, args ...any) {
 		v.Problems = append(v.Problems, verdict.Problemf(code, format, args...))
@@ -233,8 +232,8 @@ func (v *Verified) judge(d Demand) {
 	v.Problems = slices.CompactFunc(v.Problems, func(a, b *verdict.Problem) bool { return a.Error() == b.Error() })
 }
 
-// found are the vulnerabilities of a search. One that does not say whether it is fixed, as an earlier
-// version of this program stated it, counts as fixed: then nothing is taken off its severity.
+// found returns a scan's vulnerabilities. If one does not say whether it is fixed, as in statements of earlier versions, it
+// counts as fixed, so that its severity is not reduced.
 func found(predicate map[string]any) (all []Vulnerability) {
 	scanner, _ := predicate["scanner"].(map[string]any)
 	results, _ := scanner["result"].([]any)
@@ -274,7 +273,7 @@ func texts(value any) (all []string) {
 	return all
 }
 
-// blames reports whether a statement says itself that the image did not pass.
+// blames reports whether a statement itself says that the image did not pass.
 func (a Accepted) blames(kind string) bool {
 	switch kind {
 	case Summary:
@@ -288,8 +287,8 @@ func (a Accepted) blames(kind string) bool {
 	return false
 }
 
-// leading are the vulnerabilities of a scan that fail: all that it does not say to be judged otherwise,
-// such as those of another scanner, which judges nothing. It reports whether the scan has a list.
+// leading returns the vulnerabilities of a scan that fail: all that are not stated to be judged otherwise, such as those of
+// another scanner, which does not judge. It reports whether the scan has a list.
 func leading(predicate map[string]any) (failed []string, is bool) {
 	scanner, _ := predicate["scanner"].(map[string]any)
 	found, is := scanner["result"].([]any)

@@ -21,7 +21,7 @@ var service = awscall.Service{
 	ID: "KMS", Name: "kms", Endpoint: awscall.Regional("kms", false), Protocol: awscall.JSON{Target: "TrentService", Version: "1.1"},
 }
 
-// The members of the two operations that are used, by their names in the API reference.
+// Members of the two operations in use, by their names in the API reference.
 type (
 	publicKeyInput  struct{ KeyId string }
 	publicKeyOutput struct {
@@ -45,7 +45,7 @@ type Options struct {
 	Credentials      aws.CredentialsProvider
 }
 
-// signer is a key whose public part was fetched.
+// signer is a key with its fetched public part.
 type signer struct {
 	api    *awscall.Client
 	key    string
@@ -53,7 +53,7 @@ type signer struct {
 	hint   string
 }
 
-// Open fetches the public key and checks that it can sign what is needed.
+// Open fetches the public key and checks that the key can sign.
 func Open(ctx context.Context, o Options) (attest.Signer, error) {
 	cfg := aws.Config{Region: o.Region, Credentials: o.Credentials, RetryMaxAttempts: 3}
 	if o.Endpoint != "" {
@@ -83,9 +83,8 @@ func open(ctx context.Context, client *awscall.Client, key string) (attest.Signe
 	return signer{client, key, public, hint}, nil
 }
 
-// Sign implements attest.Signer. The digest is sent, because KMS takes messages of 4,096 bytes at
-// most. What comes back is verified: a signature of another key would only be noticed at the
-// deployment.
+// Sign implements attest.Signer. It sends the digest, because KMS accepts messages of at most 4,096 bytes, and verifies the
+// result: a signature by another key would otherwise only be noticed at deployment.
 func (s signer) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	sum := sha256.Sum256(message)
 	out, err := awscall.Do[signOutput](ctx, s.api, "Sign", signInput{

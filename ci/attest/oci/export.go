@@ -15,10 +15,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// maxLayer bounds a layer once it is unpacked.
+// maxLayer limits the size of an unpacked layer.
 const maxLayer = 32 << 30
 
-// Export writes the image; see Write. The image must be one of a single platform.
+// Export writes the image; see Write. It must be an image for a single platform.
 func (i Image) Export(dir string) error {
 	found, err := remote.Get(i.digest, i.opts...)
 	if err != nil {
@@ -35,7 +35,7 @@ func (i Image) Export(dir string) error {
 	return Write(image, dir)
 }
 
-// platforms are the images of a list, each with its platform.
+// platforms returns the images of an index with their platforms.
 func platforms(list *remote.Descriptor) string {
 	index, err := list.ImageIndex()
 	if err != nil {
@@ -47,14 +47,14 @@ func platforms(list *remote.Descriptor) string {
 	}
 	var all []string
 	for _, m := range manifest.Manifests {
-		if m.Platform != nil && m.Platform.OS != "unknown" { // that is what builders call their notes
+		if m.Platform != nil && m.Platform.OS != "unknown" { // the platform of builders' attestations
 			all = append(all, m.Platform.String()+" is "+m.Digest.String())
 		}
 	}
 	return strings.Join(all, ", ")
 }
 
-// Write writes an image as an OCI layout into dir/layout. All bytes are compared with their digests.
+// Write writes an image as an OCI layout into dir/layout, and verifies all digests.
 func Write(image v1.Image, dir string) error {
 	path, err := layout.Write(filepath.Join(dir, "layout"), empty.Index)
 	if err != nil {
@@ -66,7 +66,7 @@ func Write(image v1.Image, dir string) error {
 	return nil
 }
 
-// Unpack writes each layer of the image in dir/layout, unpacked, into dir/layers/NN.tar, the lowest first.
+// Unpack unpacks each layer of the image in dir/layout into dir/layers/NN.tar, the lowest first.
 func Unpack(dir string) error {
 	local, err := only(filepath.Join(dir, "layout"))
 	if err != nil {
@@ -76,12 +76,12 @@ func Unpack(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read layers: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "layers"), 0o755); err != nil { //nolint:gosec // the image is no secret
+	if err := os.MkdirAll(filepath.Join(dir, "layers"), 0o755); err != nil { //nolint:gosec // the image is not secret
 		return fmt.Errorf("write layers: %w", err)
 	}
 	var group sync.WaitGroup
 	errs := make([]error, len(layers))
-	slots := make(chan struct{}, 2) // a layer is unpacked in one thread
+	slots := make(chan struct{}, 2) // each layer is unpacked by one thread
 	for n, layer := range layers {
 		group.Go(func() {
 			slots <- struct{}{}
@@ -95,7 +95,7 @@ func Unpack(dir string) error {
 	return errors.Join(errs...)
 }
 
-// only is the image of a layout that has one.
+// only returns the image of a layout that has exactly one.
 func only(dir string) (v1.Image, error) {
 	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {

@@ -15,24 +15,24 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/awscall/ecr"
 )
 
-// authorization is the answer to GetAuthorizationToken: user and password, in base64.
+// authorization is the response to GetAuthorizationToken: user and password, in base64.
 type authorization struct {
 	AuthorizationData []struct{ AuthorizationToken string }
 }
 
-// Login is a user name and a password of a registry; the zero value is anonymous.
+// Login is a user name and password for a registry; the zero value is anonymous.
 type Login struct{ Username, Password string }
 
-// AWS are credentials and the region of a registry of Amazon ECR. Endpoint is the base address of
-// its API where that is not AWS's own.
+// AWS are credentials and the region of an Amazon ECR registry. Endpoint is the base address of its API if it is not AWS's
+// own.
 type AWS struct {
 	Region, Endpoint                   string
 	AccessKey, SecretKey, SessionToken string
-	// Attempts is how often ECR is asked; 3 when 0.
+	// Attempts limits the attempts to get a login; 0 means 3.
 	Attempts int
 }
 
-// Configuration is how the API of ECR is reached.
+// Configuration is how ECR's API is reached.
 func (a AWS) Configuration() aws.Config {
 	cfg := aws.Config{
 		Region: a.Region, Credentials: credentials.NewStaticCredentialsProvider(a.AccessKey, a.SecretKey, a.SessionToken),
@@ -47,8 +47,8 @@ func (a AWS) Configuration() aws.Config {
 	return cfg
 }
 
-// ECRLogin exchanges AWS credentials for a login to ECR, which is valid for twelve hours. The
-// error is that of the API, or ErrNoLogin.
+// ECRLogin exchanges AWS credentials for a login to ECR, which is valid for twelve hours. The error is the API's, or
+// ErrNoLogin.
 func ECRLogin(ctx context.Context, a AWS) (Login, error) {
 	out, err := awscall.Do[authorization](ctx, awscall.New(a.Configuration(), ecr.Service), "GetAuthorizationToken", nil)
 	if err != nil {
@@ -64,5 +64,5 @@ func ECRLogin(ctx context.Context, a AWS) (Login, error) {
 	return Login{}, fmt.Errorf("log in to ECR in %s: %w", a.Region, ErrNoLogin)
 }
 
-// ErrNoLogin is an answer of ECR without a login.
+// ErrNoLogin means that ECR's response has no login.
 var ErrNoLogin = errors.New("the answer has no login")

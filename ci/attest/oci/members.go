@@ -10,17 +10,17 @@ import (
 
 // Member is an image of an index.
 type Member struct {
-	// Platform is such as linux/arm64 or linux/arm/v7, Digest sha256:<hex>.
+	// Platform is for example linux/arm64 or linux/arm/v7, Digest sha256:<hex>.
 	Platform, Digest string
 	// Image is the image itself.
 	Image Image
 }
 
-// maxMembers bounds the images of an index.
+// maxMembers limits the number of images of an index.
 const maxMembers = 32
 
-// Members are the images of an index, in its order; none for an image. What builders note about an image
-// beside it is no member. An error is also for an index of which it cannot be said what all of it is for.
+// Members returns the images of an index in order, or none for a single image. Attestations that builders add are not
+// members. It returns an error if the platform of an entry is unknown.
 func (i Image) Members() ([]Member, error) {
 	found, err := remote.Get(i.digest, i.opts...)
 	if err != nil {
@@ -71,7 +71,7 @@ func (i Image) members(found *remote.Descriptor) ([]Member, error) {
 	return all, nil
 }
 
-// isNote reports whether a member is what BuildKit says about another one: provenance and bills of materials.
+// isNote reports whether an entry is BuildKit's attestation of another one: provenance or a bill of materials.
 func isNote(m v1.Descriptor) bool {
 	return m.Platform != nil && m.Platform.OS == "unknown" && m.Annotations["vnd.docker.reference.type"] == "attestation-manifest"
 }

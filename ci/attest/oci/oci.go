@@ -1,5 +1,5 @@
-// Package oci keeps bundles beside an image in its registry: as referrers, and where the registry
-// has no such API, behind the fallback tag sha256-<hex> (OCI distribution specification 1.1).
+// Package oci stores bundles beside an image in its registry: as referrers or, if the registry lacks that API, behind the
+// fallback tag sha256-<hex> (OCI distribution specification 1.1).
 package oci
 
 import (
@@ -24,8 +24,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/attest"
 )
 
-// MaxReferrers bounds how many bundles are read. With more, none is: the right one may be among
-// those that were not read.
+// MaxReferrers limits how many bundles are read. If there are more, none is read, because the right one might be among the
+// others.
 const MaxReferrers = 200
 
 const (
@@ -40,8 +40,8 @@ type Image struct {
 	opts   []remote.Option
 }
 
-// At is the image of a reference repository@sha256:... . Plain HTTP is spoken to this machine and
-// private addresses only, as go-containerregistry decides. A transport other than nil replaces HTTP.
+// At returns the image of a reference repository@sha256:.... Plain HTTP is only used for this machine and private addresses,
+// as go-containerregistry decides. A transport other than nil replaces HTTP.
 func At(ctx context.Context, reference string, login Login, transport http.RoundTripper) (Image, error) {
 	digest, err := name.NewDigest(reference)
 	if err != nil {
@@ -58,8 +58,8 @@ func At(ctx context.Context, reference string, login Login, transport http.Round
 	return Image{digest: digest, opts: opts}, nil
 }
 
-// whole refuses a list of referrers that goes on: only its first page would be read, and the newest
-// statement may be on another.
+// whole refuses a paginated list of referrers: only its first page would be read, and the newest statement may be on another
+// page.
 type whole struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -86,7 +86,7 @@ func (i Image) Bundles() ([][]byte, error) {
 	}
 	var bundles [][]byte
 	for _, descriptor := range manifest.Manifests {
-		// The list may have the type of the configuration, or none: the manifest decides.
+		// The list may contain the type of the configuration, or none; the manifest is authoritative.
 		content, is, err := i.bundle(descriptor)
 		if err != nil {
 			return nil, fmt.Errorf("read referrer %s: %w", descriptor.Digest, err)
@@ -98,7 +98,7 @@ func (i Image) Bundles() ([][]byte, error) {
 	return bundles, nil
 }
 
-// bundle reads a referrer, if it is a bundle about this image.
+// bundle reads a referrer if it is a bundle about this image.
 func (i Image) bundle(descriptor v1.Descriptor) (content []byte, is bool, err error) {
 	if descriptor.MediaType != types.OCIManifestSchema1 {
 		return nil, false, nil
@@ -122,7 +122,7 @@ func (i Image) bundle(descriptor v1.Descriptor) (content []byte, is bool, err er
 	if err != nil {
 		return nil, false, err
 	}
-	// The bytes are compared with the digest on the way.
+	// The digest is verified on the way.
 	stream, err := layer.Compressed()
 	if err != nil {
 		return nil, false, err
@@ -131,9 +131,8 @@ func (i Image) bundle(descriptor v1.Descriptor) (content []byte, is bool, err er
 	return content, true, errors.Join(err, stream.Close())
 }
 
-// Attach adds a bundle, unless one with the same payload and key is there. It reports whether it
-// added one. The same bundle gives the same manifest, so that doing it again, also after it was
-// interrupted, changes nothing. It reads the list back.
+// Attach adds a bundle unless one with the same payload and key exists, and reports whether it did. It is idempotent and can
+// be resumed, because the same bundle gives the same manifest. It reads the list back.
 func (i Image) Attach(bundle []byte) (added bool, err error) {
 	wanted, err := attest.Open(bundle)
 	if err != nil {
@@ -143,7 +142,7 @@ func (i Image) Attach(bundle []byte) (added bool, err error) {
 	if err != nil || has {
 		return false, err
 	}
-	// Get and not Head: some registries give a HEAD no length.
+	// GET rather than HEAD, because some registries return no length for HEAD.
 	subject, err := remote.Get(i.digest, i.opts...)
 	if err != nil {
 		return false, fmt.Errorf("read image: %w", err)
@@ -160,7 +159,7 @@ func (i Image) Attach(bundle []byte) (added bool, err error) {
 			return false, fmt.Errorf("write blob: %w", err)
 		}
 	}
-	// Another run may have written the fallback tag at the same time, and so taken this one out.
+	// Another run may have written the fallback tag concurrently and so removed this bundle.
 	for range 3 {
 		if err := remote.Put(i.digest.Context().Digest(manifest.digest()), manifest, i.opts...); err != nil {
 			return false, fmt.Errorf("write manifest: %w", err)
@@ -172,7 +171,7 @@ func (i Image) Attach(bundle []byte) (added bool, err error) {
 	return false, errors.New("the registry took the manifest and does not list it")
 }
 
-// has reports whether a bundle with the same payload and key is there.
+// has reports whether a bundle with the same payload and key exists.
 func (i Image) has(wanted attest.Opened) (bool, error) {
 	bundles, err := i.Bundles()
 	if err != nil {
@@ -186,7 +185,7 @@ func (i Image) has(wanted attest.Opened) (bool, error) {
 	return false, nil
 }
 
-// raw is a manifest as it is written.
+// raw is an encoded manifest.
 type raw []byte
 
 // RawManifest implements remote.Taggable.

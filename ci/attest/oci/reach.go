@@ -13,15 +13,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Found is what a registry is like.
+// Found describes a registry.
 type Found struct {
-	// Host is its name, Referrers whether it lists what belongs to an image; else a tag has to do.
+	// Host is its name. Referrers is set if it supports the referrers API; otherwise the fallback tag is used.
 	Host      string
 	Referrers bool
 }
 
-// Reach asks a registry, with GET alone, whether the login may read a repository, which need not exist yet.
-// base replaces HTTP; nil is the real one. The error has neither login nor token.
+// Reach checks, with GET requests only, whether the login may read a repository, which need not exist yet. base replaces
+// HTTP; nil is the real one. The error contains neither login nor token.
 func Reach(ctx context.Context, repository string, login Login, base http.RoundTripper) (Found, error) {
 	repo, err := name.NewRepository(repository)
 	if err != nil {
@@ -48,7 +48,7 @@ func Reach(ctx context.Context, repository string, login Login, base http.RoundT
 	if err != nil {
 		return found, reason(found.Host, err)
 	}
-	defer func() { _ = answer.Body.Close() }() // only the status counts
+	defer func() { _ = answer.Body.Close() }() // only the status matters
 	switch answer.StatusCode {
 	case http.StatusOK:
 		found.Referrers = true
@@ -61,7 +61,7 @@ func Reach(ctx context.Context, repository string, login Login, base http.RoundT
 	return found, nil
 }
 
-// reason is why a registry cannot be used, without the address of its token service.
+// reason explains why a registry cannot be used, without the address of its token service.
 func reason(host string, err error) error {
 	var refused *transport.Error
 	if errors.As(err, &refused) {
