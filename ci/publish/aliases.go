@@ -19,17 +19,16 @@ const ChampionAlias = "champion"
 // ProductionAlias is the alias that a promotion moves by default.
 const ProductionAlias = "production"
 
-// tagAliased heads the tags of a version that say when an alias was first moved to
-// it. An alias that was moved on purpose afterwards (a rollback) is left alone by a
-// publisher that runs again for the same content.
+// tagAliased starts the tags of a version that record when an alias was first moved to it. If the alias was moved away on
+// purpose afterwards (a rollback), a publisher that runs again for the same content leaves it alone.
 const tagAliased = "aliased."
 
-// tagChampion is a tag of the registered model: the version that the champion alias was
-// last pointed at. It outlives that version, whose deletion takes the alias along.
+// tagChampion is a tag of the registered model with the version that the champion alias last pointed at. It survives that
+// version, whose deletion also deletes the alias.
 const tagChampion = "champion_version"
 
-// setAlias points an alias at a version. Which version is to be champion is noted first, on the
-// model; that a version has had the alias is noted last, on the version (tagAliased).
+// setAlias points an alias at a version. It first records on the model which version becomes champion, and last on the
+// version that it has had the alias (tagAliased).
 func (c *connection) setAlias(ctx context.Context, registered, alias, version string) error {
 	if alias == ChampionAlias {
 		if err := c.mlflow.SetRegisteredModelTag(ctx, registered, mlflow.Tag{Key: tagChampion, Value: version}); err != nil {
@@ -39,14 +38,14 @@ func (c *connection) setAlias(ctx context.Context, registered, alias, version st
 	return c.mlflow.SetAlias(ctx, registered, alias, version)
 }
 
-// aliasMover moves aliases to a version that was committed.
+// aliasMover moves aliases to a committed version.
 type aliasMover struct {
 	*operation
 	commit *ledger.Commit
 }
 
-// moveAliases points the environment's alias and champion at the version, unless they
-// had been there before or a newer version is committed. It returns those that point at it.
+// moveAliases points the environment's alias and champion at the version, unless they have pointed at it before or a newer
+// version is committed. It returns the aliases that point at it.
 func (a *aliasMover) moveAliases(ctx context.Context) (aliases []string, err error) {
 	version, err := a.mlflow.GetModelVersion(ctx, a.commit.Registered, a.commit.RegistryVersion)
 	if err != nil {
@@ -88,12 +87,11 @@ func newer(version *mlflow.ModelVersion, n int) bool {
 	return err == nil && found > n
 }
 
-// moveAlias points one alias at this version if it is the newest. The registry has
-// no conditional update, so a publisher that wrote the alias looks again afterwards: the last
-// of any number of concurrent publishers then leaves it at the newest version.
+// moveAlias points one alias at this version if it is the newest. The registry has no conditional update, so the publisher
+// checks the alias after writing it: the last of any number of concurrent publishers then leaves it at the newest version.
 //
-// That it was moved is noted on the version only after it was read back: the note keeps
-// later runs from moving it again.
+// The move is recorded on the version only after the alias was read back, because the record keeps later runs from moving it
+// again.
 func (a *aliasMover) moveAlias(ctx context.Context, alias string) error {
 	previous, err := a.mlflow.ModelVersionByAlias(ctx, a.commit.Registered, alias)
 	if err != nil {
@@ -118,13 +116,12 @@ func (a *aliasMover) moveAlias(ctx context.Context, alias string) error {
 	return a.tagVersion(ctx, tagAliased+alias, note)
 }
 
-// lookAgain is how often an alias that was moved is read back: a registry of several servers
-// may need a moment, and another publisher may have written what it looked up earlier.
+// lookAgain is how often a moved alias is read back: a registry with several servers may need a moment, and another publisher
+// may have written an older decision.
 const lookAgain = 8
 
-// point moves an alias to the newest version, which it is given as last seen and returns,
-// until it reads back as that one or as one that was published meanwhile. A registry that
-// accepts the move and does not make it is a problem.
+// point moves an alias to the newest version, which it takes as last seen and returns, until it reads back as that version or
+// as one that was published meanwhile. A registry that accepts the move without making it is a problem.
 func (a *aliasMover) point(ctx context.Context, alias string, newest *ledger.Commit) (*ledger.Commit, error) {
 	for attempt := 1; ; {
 		target := newest
@@ -146,7 +143,7 @@ func (a *aliasMover) point(ctx context.Context, alias string, newest *ledger.Com
 			return newest, nil
 		}
 		if current != nil && newer(current, target.Number) {
-			// The tag that says so is anybody's; only a manifest makes a version a newer one.
+			// Anybody can set the tag that says so; only a manifest makes a version newer.
 			if newest, err = a.newest(ctx); err != nil || newest.Number > target.Number {
 				return newest, err
 			}
@@ -161,7 +158,7 @@ func (a *aliasMover) point(ctx context.Context, alias string, newest *ledger.Com
 	}
 }
 
-// reached demands that an alias that was moved to a version points at it.
+// reached requires that a moved alias points at its version.
 func (c *connection) reached(ctx context.Context, alias string, commit *ledger.Commit) error {
 	for attempt := 1; ; attempt++ {
 		current, err := c.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
@@ -192,7 +189,7 @@ func (a *aliasMover) tagVersion(ctx context.Context, key, value string) error {
 	return a.mlflow.SetModelVersionTag(ctx, a.commit.Registered, a.commit.RegistryVersion, mlflow.Tag{Key: key, Value: value})
 }
 
-// newest is the manifest with the highest number.
+// newest returns the manifest with the highest number.
 func (a *aliasMover) newest(ctx context.Context) (*ledger.Commit, error) {
 	state, err := a.ledger.Scan(ctx)
 	if err != nil {
@@ -209,17 +206,16 @@ func (a *aliasMover) newest(ctx context.Context) (*ledger.Commit, error) {
 type Champion struct {
 	// Version is the registry's version, such as "7".
 	Version string
-	// Metrics are its final values by name; none when there is no run behind the version.
+	// Metrics are its final values by name; empty if the version has no run.
 	Metrics map[string]float64
 }
 
-// ErrChampionLost means that there has been a champion and that its alias points at no
-// version any more. It must not be taken for the absence of one.
+// ErrChampionLost means that there was a champion, but its alias no longer points at a version. This is not the same as
+// having none.
 var ErrChampionLost = errors.New("the champion is gone")
 
-// ChampionOf returns the champion of the input's registered model, and nil when there
-// is none yet: no such model, or one that nothing was ever published to. It writes nothing
-// and needs neither a model nor S3. Its errors are *verdict.Problem, or ErrChampionLost.
+// ChampionOf returns the champion of the input's registered model, or nil if there is none yet: no such model, or nothing
+// published. It writes nothing and needs neither a model nor S3. Its errors are *verdict.Problem, or ErrChampionLost.
 func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 	c, problems := in.connect(ctx, false)
 	if len(problems) > 0 {
@@ -240,7 +236,7 @@ func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 		return nil, nil
 	}
 	if version.RunID == "" {
-		// Registered from a file alone: nothing was ever logged for it.
+		// Registered from a file alone, so nothing was logged for it.
 		return &Champion{Version: version.Version}, nil
 	}
 	run, err := c.mlflow.GetRun(ctx, version.RunID)
@@ -253,9 +249,8 @@ func ChampionOf(ctx context.Context, in Input) (*Champion, error) {
 	return &Champion{Version: version.Version, Metrics: run.Metrics}, nil
 }
 
-// lostChampion says what shows that a model without the alias has had a champion; empty
-// when nothing does. A publication that died before it had set the alias does not: the next
-// one of the same content completes it.
+// lostChampion returns the evidence that a model without the alias has had a champion, or an empty string. A publication that
+// died before setting the alias is no evidence: the next one of the same content completes it.
 func lostChampion(ctx context.Context, client *mlflow.Client, registered string) (string, error) {
 	model, err := client.GetRegisteredModel(ctx, registered)
 	if mlflow.IsKind(err, mlflow.NotFound) {

@@ -10,20 +10,18 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Clean gives up open claims and removes what they left: uncommitted versions of the
-// registry, their runs (into the server's trash), files and unfinished uploads in S3. The
-// numbers are never given out again. With no numbers, it takes every claim that is older
-// than an hour, and what an earlier, interrupted Clean has left.
+// Clean gives up open claims and removes what they left: uncommitted versions in the registry, their runs (into the server's
+// trash), and files and unfinished uploads in S3. The numbers are never reused. Without numbers, it takes every claim that is
+// older than an hour, and the rest of an interrupted Clean.
 //
-// A publisher that is only slow is safe: the claim ends with the same conditional write
-// as a commit, so that either the version is committed and stays, or the publisher is
-// told to begin anew.
+// A publisher that is merely slow is safe: a claim ends with the same conditional write as a commit, so that either the
+// version is committed and stays, or the publisher is told to start again.
 func Clean(ctx context.Context, in Input, numbers []int) *Registry {
 	return &Registry{Stage: operate(ctx, in, nil, func(o *operation) error { return o.cleanClaims(ctx, numbers) })}
 }
 
 func (o *operation) cleanClaims(ctx context.Context, numbers []int) error {
-	// The same promise rests on conditional writes here as when publishing.
+	// This relies on conditional writes as publishing does.
 	if err := o.ledger.Probe(ctx); err != nil {
 		return err
 	}
@@ -67,8 +65,7 @@ func (o *operation) cleanClaims(ctx context.Context, numbers []int) error {
 	return nil
 }
 
-// cleanClaim ends one claim. Every step may be the last one of this process: the next
-// call goes on.
+// cleanClaim ends one claim. The process may die after any step; the next call resumes.
 func (o *operation) cleanClaim(ctx context.Context, v Listed) ([]string, error) {
 	err := o.ledger.Abandon(ctx, *v.claim, o.Clock.Now())
 	if ledger.IsKind(err, ledger.Conflict) {

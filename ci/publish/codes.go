@@ -7,7 +7,7 @@ import (
 
 const again = "run publish again: it resumes where this one stopped"
 
-// The ways in which publishing fails.
+// Failures of publishing.
 var (
 	CodeInput = verdict.Code{Name: "PUBLISH_INPUT", Stage: verdict.Publish, Outcome: verdict.CouldNotRun,
 		Meaning: "An address, name or credential that publishing needs is missing or malformed.",

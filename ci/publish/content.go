@@ -26,20 +26,20 @@ type file struct {
 	ledger.Local
 }
 
-// content is what is published: the model file first, then the others by name.
+// content is what is published: the model file, then the others by name.
 type content struct {
 	format modelfile.Format
 	files  []file
-	// key identifies the content: the same key is the same promise.
+	// key identifies the content for idempotency.
 	key string
-	// versions are those of the packages the model was made with, as far as known.
+	// versions are the versions of the packages that the model was made with, as far as known.
 	versions map[string]string
-	// refused are versions beside the model that are none.
+	// refused are invalid versions found beside the model.
 	refused []string
 }
 
-// gather hashes the model's files and makes the idempotency key. The key covers what
-// the promise names: model and environment, the files' bytes and the source tree.
+// gather hashes the model's files and derives the idempotency key from what a version guarantees: model, environment, the
+// files' bytes and the source tree.
 func gather(in Input) (*content, []*verdict.Problem) {
 	artifact := in.Model
 	if artifact == nil || artifact.Dir == "" || artifact.File == "" {
@@ -55,7 +55,7 @@ func gather(in Input) (*content, []*verdict.Problem) {
 			artifact.Format)}
 	}
 	c := &content{format: format, versions: map[string]string{}}
-	// What the training found out of itself counts before what the application says.
+	// What the training stage found out itself takes precedence over what the application says.
 	defer func() { maps.Copy(c.versions, artifact.Versions) }()
 	for _, entry := range entries {
 		if !entry.Type().IsRegular() {
@@ -100,7 +100,7 @@ func gather(in Input) (*content, []*verdict.Problem) {
 	return c, nil
 }
 
-// apart refuses a file that would lie where another one is in MLflow's model directory.
+// apart refuses a file whose path collides with another file in MLflow's model directory.
 func (c *content) apart() []*verdict.Problem {
 	var problems []*verdict.Problem
 	taken := map[string]string{"MLmodel": "", "conda.yaml": "", "python_env.yaml": "", "requirements.txt": ""}
@@ -118,7 +118,7 @@ func (c *content) apart() []*verdict.Problem {
 
 func (c *content) model() file { return c.files[0] }
 
-// bytes is the size of all files.
+// bytes returns the size of all files.
 func (c *content) bytes() int64 {
 	var n int64
 	for _, f := range c.files {
@@ -127,7 +127,7 @@ func (c *content) bytes() int64 {
 	return n
 }
 
-// pathIn is a file's path within version n's folder.
+// pathIn returns a file's path in the directory of version n.
 func (c *content) pathIn(series ledger.Series, n int, f file) string {
 	if f.name == c.model().name {
 		return series.ModelFile(n, filepath.Ext(f.name))
@@ -144,15 +144,15 @@ func (c *content) manifest(series ledger.Series, n int) []ledger.File {
 	return files
 }
 
-// served is a file as the registry hands it out.
+// served is a file as provided by the registry.
 type served struct {
-	// path is relative to the model directory, name what the file is called beside the others.
+	// path is relative to the model directory; name is the file's name in the content.
 	path, name string
 	sha256     string
 	bytes      int64
 }
 
-// served lists the files below the model directory, the model file first.
+// served lists the files in the model directory, the model file first.
 func (c *content) served() []served {
 	var all []served
 	for _, f := range c.files {
@@ -161,7 +161,7 @@ func (c *content) served() []served {
 	return all
 }
 
-// servedOf lists those of a committed version.
+// servedOf lists the files of a committed version.
 func servedOf(commit *ledger.Commit) []served {
 	var all []served
 	for _, f := range commit.Files {
@@ -187,11 +187,10 @@ func hashFile(path string) (string, int64, error) {
 	return hex.EncodeToString(h.Sum(nil)), n, err
 }
 
-// readVersions takes package versions from a description that the application saved
-// beside its model ("versions": {"keras": "3.13.2", ...}). Having none is fine.
+// readVersions takes package versions from a description that the application saved beside its model ("versions": {"keras":
+// "3.13.2", ...}), if there is one.
 //
-// Each becomes a line of the environment that the registry hands out: what is no version
-// is left out, and named in what is returned.
+// Each becomes a line of the environment that the registry provides, so invalid versions are left out, and returned by name.
 func readVersions(into map[string]string, path string, size int64) (refused []string) {
 	if filepath.Ext(path) != ".json" || size > 4<<20 {
 		return nil
@@ -218,8 +217,8 @@ func readVersions(into map[string]string, path string, size int64) (refused []st
 	return refused
 }
 
-// history turns the measurements into points: all that was logged, and the final
-// value of what has no history or ends elsewhere. at is the time of those.
+// history converts the measurements to points: all logged points, and the final value where it is not the last point. at is
+// the time of those.
 func history(m *model.Artifact, at int64) map[string][]model.Point {
 	all := map[string][]model.Point{}
 	for name, points := range m.History {

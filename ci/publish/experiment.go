@@ -8,15 +8,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// findExperiment is the preflight, too: a call of the API proper, made before
-// anything is claimed. It returns "" when the experiment does not exist yet.
+// findExperiment also serves as the preflight: it calls the real API before anything is claimed. It returns "" if the
+// experiment does not exist yet.
 func (c *connection) findExperiment(ctx context.Context) (string, error) {
 	name := c.experiment()
 	experiment, err := c.mlflow.ExperimentByName(ctx, name)
 	switch {
 	case mlflow.IsKind(err, mlflow.NotFound):
 		return "", nil
-	case mlflow.IsKind(err, mlflow.Unsupported): // every MLflow has this call, below the path that it is served at
+	case mlflow.IsKind(err, mlflow.Unsupported): // every MLflow server has this call below its base path
 		p := verdict.Problemf(CodeNotJSON, "%v", err)
 		p.Next = address
 		return "", p
@@ -28,12 +28,12 @@ func (c *connection) findExperiment(ctx context.Context) (string, error) {
 	return experiment.ID, nil
 }
 
-// defaultExperiment is the one that every MLflow server has.
+// defaultExperiment exists on every MLflow server.
 const defaultExperiment = "Default"
 
-// place is the experiment to log to, which is made when there is none. Where its artifacts
-// cannot be stored from here, it says so before a number is claimed: by the experiment's own
-// location, or by that of the server's default one, so that none is made in vain.
+// place returns the experiment to log to, and creates it if necessary. If its artifacts could not be stored from here, it
+// fails before a number is claimed. It goes by the experiment's location, or by that of the server's default experiment, so
+// that none is created in vain.
 func (c *connection) place(ctx context.Context, experiment string) (string, error) {
 	name := c.experiment()
 	if experiment == "" {
@@ -60,8 +60,8 @@ func (c *connection) place(ctx context.Context, experiment string) (string, erro
 	return experiment, c.reachable(ctx, c.experiment(), at.Location)
 }
 
-// reachable reports whether artifacts can be stored at a location: through the tracking server
-// itself, or in S3. The credentials go to no other server.
+// reachable reports whether artifacts can be stored at a location: through the tracking server, or in S3. Credentials are
+// sent to no other server.
 func (c *connection) reachable(ctx context.Context, experiment, location string) error {
 	if path, ok := c.mlflow.Proxied(location); ok {
 		if err := c.mlflow.CheckServed(ctx, path); mlflow.IsKind(err, mlflow.NotServed) {
@@ -69,7 +69,7 @@ func (c *connection) reachable(ctx context.Context, experiment, location string)
 			p.Next = "Start MLflow with --serve-artifacts, or m" + CodeArtifactsElsewhere.Remedy[1:]
 			return p
 		}
-		return nil // any other failure is the upload's to tell
+		return nil // any other failure is reported by the upload
 	}
 	if location == "" || strings.HasPrefix(location, "s3://") || location == "mlflow-artifacts:/" {
 		return nil
@@ -85,7 +85,7 @@ func (c *connection) reachable(ctx context.Context, experiment, location string)
 		experiment, mlflow.Clip(c.redact(where), 120), c.mlflow.Host())
 }
 
-// createExperiment makes the experiment; another publisher may have been faster.
+// createExperiment creates the experiment, unless another publisher was faster.
 func (c *connection) createExperiment(ctx context.Context) (string, error) {
 	id, err := c.mlflow.CreateExperiment(ctx, c.experiment(), []mlflow.Tag{{Key: tagEnvironment, Value: c.Environment}})
 	if mlflow.IsKind(err, mlflow.Exists) {

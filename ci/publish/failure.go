@@ -11,8 +11,8 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// phase is the part of the protocol in which an error happened. It decides what an
-// MLflow server that fails means for what is already published.
+// phase is the part of the protocol in which an error occurred. It determines what a failing MLflow server means for what is
+// already published.
 type phase int
 
 const (
@@ -42,7 +42,7 @@ var ledgerCodes = map[ledger.Kind]verdict.Code{
 	ledger.NotImplemented: CodeS3Unsupported, ledger.Abandoned: CodeClaimAbandoned,
 }
 
-// problem says what an error means to the user.
+// problem converts an error to a problem for the user.
 func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 	var ready *verdict.Problem
 	if errors.As(err, &ready) {
@@ -58,7 +58,7 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 			return withNext(next, err)
 		}
 		code, known := mlflowCodes[server.Kind]
-		// A server that fails late leaves something behind; the code says what.
+		// A late failure leaves something behind; the code says what.
 		late := map[phase]verdict.Code{registering: CodeRegistryFailed, aliasing: CodeAliasFailed}[at]
 		switch {
 		case !known && late.Name != "", code.Name == CodeUnreachable.Name && late.Name != "":
@@ -76,7 +76,7 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 			p.Next = "Set publish.workspace to a workspace that this server has and the account may use, or create it there; then " + again
 		case server.Kind == mlflow.Unsupported && server.ErrorCode == "": // of an older MLflow, or of a path beside it
 			p.Next = address + ". If it is right, use MLflow 2.3 or newer; then " + again
-		case server.ErrorCode == "FEATURE_DISABLED": // MLflow's word for a store without a registry
+		case server.ErrorCode == "FEATURE_DISABLED": // MLflow's name for a store without a registry
 			p.Next = "Start MLflow with a registry: with a database as its --backend-store-uri or --registry-store-uri; then " + again
 		case strings.Contains(server.Message, mlflow.AllowedHosts):
 			p.Next = "Start MLflow with " + mlflow.AllowedHosts + " and this name (MLflow 3.5 and newer), or use a name that it takes; then " + again
@@ -89,7 +89,7 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 		}
 		code, known := ledgerCodes[store.Kind]
 		switch {
-		case !known && store.Kind == ledger.Other && strings.HasPrefix(store.Op, "list "): // AWS refuses no listing otherwise
+		case !known && store.Kind == ledger.Other && strings.HasPrefix(store.Op, "list "): // AWS refuses no other listing this way
 			code = CodeS3Unsupported
 		case !known:
 			code = CodeUploadFailed
@@ -111,14 +111,14 @@ func problem(ctx context.Context, at phase, err error) *verdict.Problem {
 	return verdict.Problemf(CodeUploadFailed, "%v", err)
 }
 
-// address is the remedy of a tracking URI that is not MLflow's own.
+// address is the remedy for a tracking URI that does not belong to MLflow.
 const address = "Give the address of the MLflow server itself, with the path that its pages are below, if any; without /api"
 
-// answered is the remedy of a server that is there and fails.
+// answered is the remedy for a server that responds with failures.
 const answered = "See in the log of that server, or of the proxy in front of it, why it answers with an error; then " + again
 
-// room is the remedy of a server that has no room for a file, or of a proxy that takes none of its size; empty for
-// any other refusal. Each store has a code of its own for the first.
+// room returns the remedy for a server without space for a file, or a proxy that limits its size; it is empty for any other
+// refusal. For lack of space each store has its own code.
 func room(status int, code string) string {
 	switch {
 	case status == http.StatusRequestEntityTooLarge:

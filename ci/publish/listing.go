@@ -18,64 +18,62 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// The states of a number.
+// States of a number.
 const (
 	// StateCommitted is a version that readers may trust.
 	StateCommitted = "committed"
-	// StateClaimed, StateUploaded and StateRegistered are publications that are under way
-	// or died there.
+	// StateClaimed, StateUploaded and StateRegistered are publications in progress, or interrupted ones.
 	StateClaimed    = "claimed"
 	StateUploaded   = "uploaded"
 	StateRegistered = "registered"
-	// StateAbandoned is a number that was given up: it will never be a version.
+	// StateAbandoned is a number that was given up and will never become a version.
 	StateAbandoned = "abandoned"
-	// StateForeign is a folder that something else made.
+	// StateForeign is a directory that something else created.
 	StateForeign = "foreign"
-	// StateUnreadable has a record that is damaged or of a newer program.
+	// StateUnreadable has a record that is damaged or written by a newer program.
 	StateUnreadable = "unreadable"
 )
 
-// Listed is a number of the series as it stands.
+// Listed is the current state of a number.
 type Listed struct {
 	Number int    `json:"number"`
 	State  string `json:"state"`
-	// Stale means that an open claim is so old that nobody seems to work on it.
+	// Stale is set if an open claim is so old that probably nobody works on it.
 	Stale bool `json:"stale,omitempty"`
-	// At is when it was committed, else when it was claimed.
+	// At is when it was committed, or else when it was claimed.
 	At time.Time `json:"at,omitzero"`
-	// URI is the model file's address; empty unless committed.
+	// URI is the address of the model file; empty unless it is committed.
 	URI    string `json:"uri,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
 	Commit string `json:"commit,omitempty"`
 	Tree   string `json:"tree,omitempty"`
 	// Metrics are the final values by name.
 	Metrics map[string]float64 `json:"metrics,omitempty"`
-	// Registered and RegistryVersion name it in the registry, Aliases point at it there.
+	// Registered and RegistryVersion identify it in the registry; Aliases point at it.
 	Registered      string   `json:"registered_model,omitempty"`
 	RegistryVersion string   `json:"registry_version,omitempty"`
 	Aliases         []string `json:"aliases,omitempty"`
 	RunID           string   `json:"run_id,omitempty"`
-	// History is how aliases were moved to it on purpose, oldest first.
+	// History lists the deliberate moves of aliases to it, oldest first.
 	History []Event `json:"history,omitempty"`
-	// Files counts the files that are stored under the number.
+	// Files counts the files stored under the number.
 	Files int `json:"files"`
 
 	claim *ledger.Claim
 }
 
-// Registry is what a call about published versions found and did.
+// Registry is the result of an operation on published versions.
 type Registry struct {
 	Stage verdict.Stage
-	// Versions are the numbers of the series, the highest first. Only List fills it.
+	// Versions are the numbers of the series, highest first. Only List sets it.
 	Versions []Listed
 }
 
-// DefaultLimit is how many numbers List returns when it is not told.
+// DefaultLimit is how many numbers List returns by default.
 const DefaultLimit = 50
 
-// List returns the numbers of the environment's series with their state, metrics, commit
-// and the aliases that point at them: the limit highest ones (DefaultLimit when 0), and
-// every open claim. It writes nothing.
+// List returns the numbers of the environment's series with their state, metrics, commit and aliases: the highest ones, as
+// many as limit (0 means DefaultLimit), and every open claim. It writes nothing.
 func List(ctx context.Context, in Input, limit int) *Registry {
 	registry := &Registry{}
 	registry.Stage = operate(ctx, in, nil, func(o *operation) error {
@@ -173,7 +171,7 @@ func (o *operation) describe(ctx context.Context, entry ledger.Entry) (Listed, e
 	return v, nil
 }
 
-// join adds what the registry knows, and says where it and the ledger do not agree.
+// join adds what the registry knows, and reports where it contradicts the ledger.
 func join(stage *verdict.Stage, versions []Listed, known []*mlflow.ModelVersion, aliases map[string]string) {
 	trusted := map[string]bool{}
 	for i := range versions {
@@ -249,7 +247,7 @@ func (o *operation) showList(versions []Listed) {
 	}
 }
 
-// ListFile is the listing for machines, in the report.
+// ListFile is the JSON listing in the report.
 const ListFile = "publish/models.json"
 
 func clip(s string, n int) string {
@@ -259,7 +257,7 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-// metricsLine shows the metrics that matter first: those of the gates' usual names.
+// metricsLine lists the metrics, those with the usual names of gates first.
 func metricsLine(metrics map[string]float64) string {
 	names := slices.SortedFunc(maps.Keys(metrics), func(a, b string) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))

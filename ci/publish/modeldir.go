@@ -19,10 +19,10 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// modelDir is the model directory's path in the run's artifacts.
+// modelDir is the path of the model directory in the run's artifacts.
 const modelDir = "model"
 
-// storeModel puts the model directory among the run's artifacts.
+// storeModel stores the model directory among the run's artifacts.
 func (r *registration) storeModel(ctx context.Context, run *mlflow.Run, source string) error {
 	format := r.content.format
 	saved := modelfile.Saved{Versions: r.content.versions, Facts: r.Model.Facts, Allowed: r.Model.Beyond}
@@ -50,8 +50,8 @@ func (r *registration) storeModel(ctx context.Context, run *mlflow.Run, source s
 	return nil
 }
 
-// storeBytes and storeFile put an artifact where the run's artifacts are: through the
-// server when it proxies them, else into the same S3 store.
+// storeBytes and storeFile store an artifact where the run's artifacts are: through the server if it proxies them, otherwise
+// in the same S3 store.
 func (c *connection) storeBytes(ctx context.Context, uri string, content []byte) error {
 	if path, ok := c.mlflow.Proxied(uri); ok {
 		return c.mlflow.UploadArtifact(ctx, path, func() (io.ReadCloser, int64, error) {

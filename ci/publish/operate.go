@@ -11,24 +11,24 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// operation is one call on the servers, and what is to be said of it.
+// operation is one operation on the servers, with what to report about it.
 type operation struct {
 	*connection
 	stage *verdict.Stage
-	// at is where in the protocol it is, visible what others can see so far.
+	// at is the current phase of the protocol; visible is what others can see so far.
 	at      phase
 	visible []string
 }
 
-// operate runs an operation and judges it, unless there are problems with the input already. What it
-// returns has everything that is published in it.
+// operate runs an operation and judges it, unless the input already has problems. The result lists everything that was
+// published.
 func operate(ctx context.Context, in Input, wrong []*verdict.Problem, run func(*operation) error) verdict.Stage {
 	started := time.Now()
 	connection, problems := in.connect(ctx, true)
 	o := &operation{connection: connection, stage: &verdict.Stage{Name: verdict.Publish}}
 	if problems = append(problems, wrong...); len(problems) == 0 {
 		err := run(o)
-		// Nothing is decided by a wrong clock, but the times in the records are wrong by as much.
+		// No decision depends on the clock, but a wrong clock also makes the times in the records wrong.
 		if skew := o.skew(); skew != "" {
 			o.stage.Warn(CodeClockOff, "%s", skew)
 		}
@@ -53,7 +53,7 @@ func operate(ctx context.Context, in Input, wrong []*verdict.Problem, run func(*
 	return *o.stage
 }
 
-// sameAgain makes remedies fit a call that publishes nothing: a publication could take back the very move that failed.
+// sameAgain adapts remedies to an operation that publishes nothing, because publishing could undo the very move that failed.
 func sameAgain(problems ...*verdict.Problem) {
 	for _, p := range problems {
 		next := strings.ReplaceAll(cmp.Or(p.Next, p.Code.Remedy), again+", without uploading again", "run the same again")
@@ -61,7 +61,7 @@ func sameAgain(problems ...*verdict.Problem) {
 	}
 }
 
-// show notes what others can see from now on.
+// show records what others can see from now on.
 func (o *operation) show(format string, args ...any) {
 	o.visible = append(o.visible, fmt.Sprintf(format, args...))
 }

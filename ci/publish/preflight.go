@@ -7,15 +7,15 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Unusable are the arguments and secrets that are missing or that no server could take. It asks no server.
+// Unusable reports arguments and secrets that are missing or malformed. It makes no request.
 func Unusable(ctx context.Context, in Input) []*verdict.Problem {
 	_, problems := in.connect(ctx, true)
 	return problems
 }
 
-// Preflight asks both servers, with the credentials, what a publication asks before it
-// claims anything, and says what it found, a clock that is off included. It writes nothing, so that it cannot tell
-// whether the store honours conditional writes. Its error is a *verdict.Problem.
+// Preflight asks both servers, with the credentials, what a publication asks before it claims anything, and reports what it
+// found, including a wrong clock. It writes nothing, so it cannot tell whether the store supports conditional writes. Its
+// error is a *verdict.Problem.
 func Preflight(ctx context.Context, in Input) (string, error) {
 	c, problems := in.connect(ctx, true)
 	if len(problems) > 0 {

@@ -15,30 +15,30 @@ import (
 	"github.com/openstack-rca/openstack-rca/ci/verdict"
 )
 
-// Move says which alias goes where.
+// Move describes the move of an alias.
 type Move struct {
-	// Alias is the alias to move: production for a promotion, the environment's own for a
-	// rollback when empty.
+	// Alias is the alias to move. It defaults to production for a promotion, and to the environment's own alias for a
+	// rollback.
 	Alias string
-	// Number is the version to point it at. 0 means, for a promotion, the version that the
-	// environment's alias points at, and for a rollback the version before the present one.
+	// Number is the version to point it at. For a promotion, 0 means the version that the environment's alias points at; for
+	// a rollback, the version before the current one.
 	Number int
-	// By says who wants it, for the history.
+	// By is who requested it, for the history.
 	By string
 }
 
-// Event is a move of an alias on purpose. The registry keeps no history of its own, so
-// that each is a tag of the version it went to.
+// Event is a deliberate move of an alias. The registry keeps no history, so each event is a tag of the version that the alias
+// moved to.
 type Event struct {
-	// Seq counts the events of an alias, over all versions.
+	// Seq numbers the events of an alias across all versions.
 	Seq   int    `json:"seq"`
 	Alias string `json:"alias"`
 	// Action is promote or rollback.
 	Action string `json:"action"`
-	// From is the registry's version that the alias pointed at before; empty for none.
+	// From is the registry version that the alias pointed at before, or empty.
 	From string `json:"from,omitempty"`
 	By   string `json:"by,omitempty"`
-	// Commit is the source of the version that it went to.
+	// Commit is the source revision of the version that it moved to.
 	Commit string    `json:"commit,omitempty"`
 	At     time.Time `json:"at"`
 
@@ -48,29 +48,27 @@ type Event struct {
 const (
 	actionPromote  = "promote"
 	actionRollback = "rollback"
-	// tagHistory heads the tags of events: history.<alias>.<NNNN>.
+	// tagHistory starts the tags of events: history.<alias>.<NNNN>.
 	tagHistory = "history."
 )
 
-// reserved are the names that MLflow keeps from aliases.
+// reserved are names that MLflow does not allow as aliases.
 var reserved = regexp.MustCompile(`^(latest|v[0-9]+)$`)
 
-// Promote points an alias, production mostly, and champion at a committed version of the
-// environment's series. The version stays the one it is: nothing is uploaded, and what
-// the registry and S3 hand out for it is compared with its manifest first. An alias that
-// is there already stays, and nothing is written.
+// Promote points an alias, usually production, and champion at a committed version of the environment's series. Nothing is
+// uploaded. What the registry and S3 provide for the version is compared with its manifest first. If the alias already points
+// there, nothing is written.
 func Promote(ctx context.Context, in Input, move Move) *Registry {
 	return &Registry{Stage: operate(ctx, in, nil, func(o *operation) error { return (&mover{o, move}).promote(ctx) })}
 }
 
-// Rollback points an alias at the version it pointed at before, or at the one that is
-// named. champion goes along when it points at the version that is left. Asked twice it
-// goes back once: to go further back, name the number.
+// Rollback points an alias at its previous version, or at the given one. champion moves with it if it points at the same
+// version. A repeated call changes nothing: to go back further, give the number.
 func Rollback(ctx context.Context, in Input, move Move) *Registry {
 	return &Registry{Stage: operate(ctx, in, nil, func(o *operation) error { return (&mover{o, move}).rollback(ctx) })}
 }
 
-// mover does one move.
+// mover makes one move.
 type mover struct {
 	*operation
 	Move
@@ -152,8 +150,7 @@ func (m *mover) rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// champion first: if this run ends in between, the next one finds the alias where it
-	// was and does both.
+	// champion first: if this run dies in between, the next one finds the alias where it was and moves both.
 	if champion != nil && champion.Version == current.Version && m.Alias != ChampionAlias {
 		if err := m.move(ctx, ChampionAlias, actionRollback, commit); err != nil {
 			return err
@@ -162,7 +159,7 @@ func (m *mover) rollback(ctx context.Context) error {
 	return m.move(ctx, m.Alias, actionRollback, commit)
 }
 
-// numberOf is the number in S3 of a version of the registry.
+// numberOf returns the number in S3 of a registry version.
 func numberOf(version *mlflow.ModelVersion) (int, error) {
 	n, err := strconv.Atoi(version.Tags[tagNumber])
 	if err != nil || n < 1 {
@@ -172,8 +169,7 @@ func numberOf(version *mlflow.ModelVersion) (int, error) {
 	return n, nil
 }
 
-// trusted is the manifest of a committed version whose files, in S3 and through the
-// registry, are still what it says.
+// trusted returns the manifest of a committed version whose files, in S3 and through the registry, still match it.
 func (o *operation) trusted(ctx context.Context, n int) (*ledger.Commit, error) {
 	commit, err := o.ledger.ReadCommit(ctx, n)
 	switch {
@@ -195,8 +191,8 @@ func (o *operation) trusted(ctx context.Context, n int) (*ledger.Commit, error) 
 	return commit, err
 }
 
-// move points an alias at a version and notes it. The note comes first: a run that ends
-// between the two leaves a note, which the next one finds and follows.
+// move records the move and points the alias at the version, in this order: if the run dies in between, the next one finds
+// the record and completes the move.
 func (m *mover) move(ctx context.Context, alias, action string, commit *ledger.Commit) error {
 	current, err := m.mlflow.ModelVersionByAlias(ctx, commit.Registered, alias)
 	if err != nil {
@@ -243,7 +239,7 @@ func (m *mover) move(ctx context.Context, alias, action string, commit *ledger.C
 	return nil
 }
 
-// events are the moves of an alias, oldest first.
+// events returns the moves of an alias, oldest first.
 func (m *mover) events(ctx context.Context, alias string) ([]Event, error) {
 	versions, err := m.mlflow.SearchModelVersions(ctx, fmt.Sprintf("name = '%s'", m.registered()))
 	if err != nil {
@@ -261,7 +257,7 @@ func (m *mover) events(ctx context.Context, alias string) ([]Event, error) {
 	return events, nil
 }
 
-// eventsOf reads the notes of a version; a tag of that name that is no note is somebody else's.
+// eventsOf parses the tags of a version; tags of that name in another format belong to somebody else.
 func eventsOf(v *mlflow.ModelVersion) []Event {
 	var events []Event
 	for key, value := range v.Tags {
@@ -281,11 +277,11 @@ func eventsOf(v *mlflow.ModelVersion) []Event {
 	return events
 }
 
-// fromVersion is in the note that a publication leaves when it moves an alias; see moveAlias.
+// fromVersion is in the record that a publication leaves when it moves an alias; see moveAlias.
 var fromVersion = regexp.MustCompile(` from version ([0-9]+)`)
 
-// before is the number of the version that an alias pointed at before it came to its
-// present one by a promotion or a publication.
+// before returns the number of the version that an alias pointed at before its current one, whether by promotion or
+// publication.
 func (m *mover) before(ctx context.Context, current *mlflow.ModelVersion, events []Event) (int, error) {
 	from := ""
 	for _, e := range slices.Backward(events) {

@@ -42,31 +42,29 @@ type Input struct {
 	// ModuleVersion is this program's version.
 	ModuleVersion string
 	Target        Target
-	// Known is set for a model that this run did not train: only a version that is committed is taken.
+	// Known is set for a model that this run did not train: only a committed version is accepted.
 	Known bool
-	// Clock is clock.System when nil.
+	// Clock defaults to clock.System.
 	Clock clock.Clock
-	// Check loads the model's files, as the registry handed them out into dir under the
-	// names they have in Model.Dir, where nothing else of the training is; nil only
-	// compares their hashes. version is the registered model with its version.
+	// Check loads the model's files as the registry provided them, in dir under their names in Model.Dir, in a place with
+	// nothing else of the training. If it is nil, only hashes are compared. version is the registered model with its version.
 	Check func(ctx context.Context, version, dir string) Checked
-	// WorkDir is an existing directory for what is fetched; the system's for temporary
-	// files when empty.
+	// WorkDir is an existing directory for downloads; it defaults to the system's temporary directory.
 	WorkDir string
 
 	tuning tuning
 }
 
-// Checked is what loading a model found.
+// Checked is the result of loading a model.
 type Checked struct {
-	// Found says how the model was loaded and what it scored, for the report.
+	// Found describes how the model was loaded and scored, for the report.
 	Found string
-	// Warning and Problem say why it was not loaded, or that it is not what it should be.
+	// Warning says why it was not loaded, Problem why it is wrong.
 	Warning, Problem *verdict.Problem
 }
 
-// Result is the stage's verdict and the version. Version is nil unless it is
-// committed; it is set, too, when only an alias could not be moved.
+// Result is the stage's verdict and the version. Version is nil unless it is committed; it is also set if only an alias could
+// not be moved.
 type Result struct {
 	Stage   verdict.Stage
 	Version *model.Version
@@ -76,17 +74,17 @@ type Result struct {
 type publication struct {
 	*operation
 	content *content
-	// registration is there once the content has a number.
+	// registration is set once the content has a number.
 	*registration
 	seconds map[string]float64
-	// What came of it: the version, whether it was there before, what loading it found, and what points at it.
+	// Results: the version, whether it existed before, the result of loading it, and the aliases that point at it.
 	commit  *ledger.Commit
 	already bool
 	checked string
 	aliases []string
 }
 
-// Run publishes the model. It never returns nil; a failure is in the stage.
+// Run publishes the model. It never returns nil; failures are in the stage.
 func Run(ctx context.Context, in Input) *Result {
 	started := time.Now()
 	content, changed := gather(in)
@@ -108,7 +106,7 @@ func Run(ctx context.Context, in Input) *Result {
 	return result
 }
 
-// run is the protocol. When it fails, no run of MLflow is left open.
+// run runs the protocol. If it fails, no MLflow run stays open.
 func (p *publication) run(ctx context.Context) error {
 	for _, refused := range p.content.refused {
 		p.stage.Warn(CodeVersionIgnored, "%s", refused)
@@ -184,7 +182,7 @@ func (p *publication) protocol(ctx context.Context) error {
 	return p.finish(ctx, commit)
 }
 
-// verify looks at a version as the registry hands it out.
+// verify checks a version as the registry provides it.
 func (p *publication) verify(ctx context.Context, version, key string) error {
 	return p.timed("verify", func() (err error) {
 		p.checked, err = p.verifyRegistry(ctx, version, key, p.content.served())
