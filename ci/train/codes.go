@@ -113,6 +113,10 @@ var (
 		"Check that everything the model needs (tokeniser, labels) is saved with it, and is listed in train.artifacts")
 	ScoreFailed = failure("SCORE_FAILED", "The score command could not be completed.",
 		"Fix the error in the last lines of train.score_command, and run it again: openstack-rca train --verbose")
+	ScoreEmpty = failure("SCORE_EMPTY", "train.score_command also passes where there is neither a model nor a golden sample, so it "+
+		"compares nothing.",
+		"Let it load the model, predict the inputs of the golden sample, and exit with 1 if the outputs differ; or remove it, and the "+
+			"library of the model's format does that")
 	ScoreTimeout = couldNotRun("SCORE_TIMEOUT", "Loading and scoring the saved model did not end in its time. Nothing is known of the model.",
 		"Look for downloads and locks while the model loads; openstack-rca train --verbose shows what train.score_command prints")
 	LoadFailed = failure("LOAD_FAILED", "The library of the model's format does not load the file.",
@@ -154,7 +158,7 @@ func Codes() []verdict.Code {
 		RunMissing, RunUnfinished, RunFailed, RunAmbiguous, ExportFailed,
 		MetricsMissing, MetricsMalformed, MetricInvalid, MetricBelow, MetricAbove, MetricDisagrees,
 		NoBetterThanBaseline, TopKRefused, Regression, NoImprovement, ChampionInvalid, ChampionUnknown, ChampionLost, ChampionUnmeasured,
-		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed, ScoreTimeout, LoadFailed, NotLoaded,
+		NotReproducible, GoldenMissing, GoldenMismatch, ScoreFailed, ScoreEmpty, ScoreTimeout, LoadFailed, NotLoaded,
 		ModelDegraded, NotCompared, NotScored, NoPredictions, FewExamples, CurveNotFinite, Unlocked,
 		Differs, NetworkOpen, NotInspected, refused.Train,
 	}, formats.Codes())

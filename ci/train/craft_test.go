@@ -55,6 +55,7 @@ type scene struct {
 	trained runner.Result
 	export  runner.Result
 	scored  runner.Result
+	without runner.Result
 	loaded  runner.Result
 	probed  runner.Result
 	failure map[string]error
@@ -149,6 +150,8 @@ func (s *scene) run() *train.Result {
 			}
 		case "score golden sample":
 			result = s.scored
+		case "score without a model":
+			result = s.without
 		case "load the model":
 			result = s.loaded
 		case "look for MLflow":

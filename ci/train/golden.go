@@ -46,16 +46,31 @@ func (j judging) scoreByCommand(ctx context.Context) []*verdict.Problem {
 		return []*verdict.Problem{verdict.Problemf(GoldenMissing, "the training left no %s", j.cfg.Golden)}
 	}
 	keep := glob.EscapeAll(slices.Concat(j.matching(j.cfg.Model), j.matching(j.cfg.Artifacts...), golden))
-	result, err := j.runner.Run(ctx, j.built.Use(runner.Step{
+	score := runner.Step{
 		Name: "score golden sample", Env: j.env,
 		Inputs: []runner.Mount{j.inputs[0], {Path: ".", Files: j.result.Outputs.Filter(keep, nil)}},
 		Args:   j.cfg.ScoreCommand, Vars: j.vars(), Timeout: modelfile.LoadLimit, Fresh: j.in.Fresh, Offline: true,
-	}))
+	}
+	result, err := j.runner.Run(ctx, j.built.Use(score))
 	if err != nil {
 		return []*verdict.Problem{stepProblem(ctx, "scoring the golden sample", err)}
 	}
 	j.warnNetwork(result)
 	ok := result.ExitCode == 0 && !result.TimedOut
+	if ok && scoreSaid(result) == "" {
+		// It said nothing of what it compared, so it must not pass where there is nothing to compare. The exit code is inverted
+		// because only a step that passes is cached.
+		score.Name, score.Inputs = "score without a model", j.inputs[:1]
+		score.Args = slices.Concat([]string{"sh", "-c", `! "$@"`, "score"}, j.cfg.ScoreCommand)
+		without, err := j.runner.Run(ctx, j.built.Use(score))
+		if err != nil {
+			return []*verdict.Problem{stepProblem(ctx, "scoring without a model", err)}
+		}
+		if without.ExitCode != 0 && !without.TimedOut {
+			return []*verdict.Problem{verdict.Problemf(ScoreEmpty, "%s also passes without the model and without %s",
+				strings.Join(j.cfg.ScoreCommand, " "), j.cfg.Golden)}
+		}
+	}
 	j.stage.Gate("golden sample", goldenOutcome(result), "equal after reloading", ok)
 	if ok {
 		return nil

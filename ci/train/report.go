@@ -356,8 +356,19 @@ func (s *session) files(c *Candidate) {
 	}
 }
 
-// goldenOutcome describes the result of the score command, in its own words if they are JSON.
+// goldenOutcome describes the result of the score command, in its own words if there are any.
 func goldenOutcome(result *runner.Result) string {
+	switch said := scoreSaid(result); {
+	case said != "":
+		return said
+	case result.ExitCode == 0:
+		return "equal"
+	}
+	return fmt.Sprintf("exit code %d", result.ExitCode)
+}
+
+// scoreSaid returns the score command's own words about its result, which are in a line of JSON, or an empty string.
+func scoreSaid(result *runner.Result) string {
 	for _, line := range slices.Backward(safetext.LastLines(result.Stdout, 20)) {
 		var said struct {
 			Result     string   `json:"result"`
@@ -375,10 +386,7 @@ func goldenOutcome(result *runner.Result) string {
 			return text
 		}
 	}
-	if result.ExitCode == 0 {
-		return "equal"
-	}
-	return fmt.Sprintf("exit code %d", result.ExitCode)
+	return ""
 }
 
 func either(text, otherwise string) string {

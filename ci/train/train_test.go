@@ -233,6 +233,10 @@ func TestEveryWayToFailHasItsOwnCode(t *testing.T) {
 		}, train.GoldenMismatch, "its output differs"},
 		"a score command that hangs":   {func(s *scene) { s.scored = runner.Result{ExitCode: 143, TimedOut: true} }, train.ScoreTimeout, "time limit"},
 		"a score command that crashes": {func(s *scene) { s.scored = runner.Result{ExitCode: 139} }, train.ScoreFailed, "signal 11"},
+		"a score command that compares nothing": {func(s *scene) { s.scored, s.without = runner.Result{}, runner.Result{ExitCode: 1} },
+			train.ScoreEmpty, "also passes without the model"},
+		"a second scoring that cannot be run": {func(s *scene) { s.scored, s.failure["score without a model"] = runner.Result{}, errors.New("gone") },
+			train.RunnerFailed, "scoring without a model"},
 		"a scoring that cannot be run": {func(s *scene) { s.failure["score golden sample"] = errors.New("gone") }, train.RunnerFailed, "gone"},
 	}
 	for name, c := range cases {
