@@ -10,26 +10,26 @@ import (
 )
 
 var (
-	// CodeNoSpace: the disk is full.
+	// CodeNoSpace means that the disk is full.
 	CodeNoSpace = verdict.Code{
 		Name: "NO_SPACE", Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "A disk is full, or a quota is used up.",
 		Remedy:  "make room where the cause says; without an engine, TMPDIR and XDG_CACHE_HOME choose other disks",
 	}
-	// CodeOutputUnusable: one of a step's outputs is not a regular file.
+	// CodeOutputUnusable means that one of a step's outputs is not a regular file.
 	CodeOutputUnusable = verdict.Code{
 		Name: "OUTPUT_UNUSABLE", Stage: "any", Outcome: verdict.Fail,
 		Meaning: "Among a step's outputs is something that cannot be kept: a FIFO, a socket, a link out of the folder, " +
 			"a mounted file system, a path that is too long; or the folder is gone.",
 		Remedy: "remove it at the end of the test or training that makes it, or make it below TMPDIR",
 	}
-	// CodeOutputTooLarge: a step's outputs exceed the limits.
+	// CodeOutputTooLarge means that a step's outputs exceed the limits.
 	CodeOutputTooLarge = verdict.Code{
 		Name: "OUTPUT_TOO_LARGE", Stage: "any", Outcome: verdict.Fail,
 		Meaning: "A step left more files, or larger ones, than the limits allow. An output that is a folder counts with everything in it.",
 		Remedy:  "remove what is not needed at the end of the test or training, such as checkpoints, or write it below TMPDIR",
 	}
-	// CodeGPUMissing: a step needs a GPU, but the machine has none.
+	// CodeGPUMissing means that a step needs a GPU, but the machine has none.
 	CodeGPUMissing = verdict.Code{
 		Name: "GPU_MISSING", Stage: "any", Outcome: verdict.CouldNotRun,
 		Meaning: "`train.gpu` asks for a GPU and the machine has none, or its Dagger engine was started without support for GPUs.",
