@@ -273,7 +273,7 @@ func texts(value any) (all []string) {
 	return all
 }
 
-// blames reports whether a statement itself says that the image did not pass.
+// blames reports whether the statement itself records that the image did not pass.
 func (a Accepted) blames(kind string) bool {
 	switch kind {
 	case Summary:

@@ -95,8 +95,7 @@ func (e *ECS) describe(s *service) types.Service {
 	return out
 }
 
-// summaries are the deployments as a service has them: the newest is PRIMARY, what it
-// replaces is ACTIVE until it is done.
+// summaries returns a service's deployments: the newest is PRIMARY, the one it replaces ACTIVE until it has ended.
 func (e *ECS) summaries(s *service) []types.Deployment {
 	var all []types.Deployment
 	if n := len(s.order); n > 0 {
@@ -116,8 +115,7 @@ func (e *ECS) summaries(s *service) []types.Deployment {
 	return all
 }
 
-// UpdateService starts a deployment for a task definition. A deployment in progress is
-// stopped and replaced.
+// UpdateService starts a deployment for a task definition. A deployment in progress is stopped and replaced.
 func (e *ECS) UpdateService(_ context.Context, in *ecs.UpdateServiceInput, _ ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
